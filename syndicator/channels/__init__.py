@@ -1,0 +1,93 @@
+"""Ways out. One module per channel; all end in an Outcome.
+
+Webhook and WebSub build a Request and read an Answer, and the sender moves the bytes, many at a time. E-mail, SFTP and WordPress
+hold a conversation of their own: `deliver`. What a subscriber does wrong is an Outcome; an exception means that we have a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from syndicator.domain.stories import EventType
+from syndicator.render.entry import Entry, Feed, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The subscriber has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now; to be tried again on the schedule, or not before `retry_after_seconds`."""
+
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Never; `ends_subscription` when the endpoint said that it is gone."""
+
+    reason: str
+    ends_subscription: bool = False
+
+
+Outcome = Accepted | Deferred | Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """Everything a channel needs to send one delivery once. Secrets are plain here, and only here."""
+
+    delivery_id: int
+    uid: str  # what the receiver sees: equal for all attempts
+    channel: str
+    endpoint: str
+    options: Mapping[str, Any]
+    secrets: tuple[str, ...]  # the newest first; all sign
+    seq: int
+    event: EventType
+    at: datetime  # of the event
+    feeds: tuple[str, ...]
+    entry: Entry
+    terms: Terms
+    feed: Feed | None = None  # WebSub: the topic's frame with just the entries that changed
+    topic: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP POST to an address somebody else chose."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back. `status` 0: no HTTP answer, and `error` is a fixed word such as timeout or connect."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    error: str = ""
+    duration_ms: int = 0
+
+
+class PostChannel(Protocol):
+    """Webhook and WebSub."""
+
+    def request(self, parcel: Parcel, at: datetime) -> Request: ...
+    def read(self, answer: Answer, at: datetime) -> Outcome: ...
+
+
+class ConversationChannel(Protocol):
+    """E-mail, SFTP, WordPress."""
+
+    def deliver(self, parcel: Parcel, at: datetime) -> Outcome: ...

@@ -1,0 +1,109 @@
+"""Deliveries: one event owed to one subscription, and every attempt at it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from syndicator.domain.base import Base, choice
+from syndicator.domain.stories import Event
+from syndicator.domain.subscriptions import Subscription
+
+
+class DeliveryState(StrEnum):
+    OWED = "owed"  # to be sent at next_attempt_at; while claimed_until lies ahead, somebody is at it
+    DELIVERED = "delivered"
+    SUPERSEDED = "superseded"  # a newer version of the story is owed instead
+    CANCELLED = "cancelled"  # the subscription ended, or its publisher may no longer have the story
+    GIVEN_UP = "given_up"  # the schedule is spent, or the endpoint is gone; somebody is told
+
+
+class Lane(StrEnum):
+    """Kept as numbers in the table so that the due index serves the urgent first."""
+
+    URGENT = "urgent"
+    ORDINARY = "ordinary"
+    BACKFILL = "backfill"
+
+
+LANE_ORDER = {Lane.URGENT: 0, Lane.ORDINARY: 1, Lane.BACKFILL: 2}
+
+
+class Delivery(Base):
+    """One event owed to one subscription, until an attempt settles it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("subscription_id", "event_seq"),  # owed once, tried often
+        # Finished rows are not in these, so a claim costs the same beside a million of them.
+        Index(
+            "ix_deliveries_due",
+            "lane",
+            "next_attempt_at",
+            sqlite_where=text("state = 'owed'"),
+            postgresql_where=text("state = 'owed'"),
+        ),
+        Index(
+            "ix_deliveries_owed_story",
+            "story_id",
+            "subscription_id",
+            sqlite_where=text("state = 'owed'"),
+            postgresql_where=text("state = 'owed'"),
+        ),
+        Index("ix_deliveries_story", "story_id", "subscription_id", "event_seq"),
+        Index("ix_deliveries_subscription", "subscription_id", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"))
+    event_seq: Mapped[int] = mapped_column(ForeignKey("events.seq"))
+    story_id: Mapped[int] = mapped_column(ForeignKey("stories.id"))
+    version_number: Mapped[int]
+    state: Mapped[DeliveryState] = mapped_column(choice(DeliveryState), default=DeliveryState.OWED)
+    lane: Mapped[int] = mapped_column(SmallInteger, default=1)
+    created_at: Mapped[datetime]
+    attempt_count: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime | None]  # None once settled
+    claimed_by: Mapped[str | None] = mapped_column(String(80))
+    claimed_until: Mapped[datetime | None]  # a claim lapses by itself, so a dead worker delays and never loses
+    settled_at: Mapped[datetime | None]
+    last_reason: Mapped[str] = mapped_column(String(200), default="")
+
+    subscription: Mapped[Subscription] = relationship()
+    event: Mapped[Event] = relationship()
+
+
+class Attempt(Base):
+    """One try at a delivery and what came of it."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index("ix_attempts_delivery", "delivery_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"))
+    at: Mapped[datetime]
+    outcome: Mapped[str] = mapped_column(String(12))  # accepted, deferred, refused
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    status: Mapped[int | None]  # HTTP status, where there was one
+    duration_ms: Mapped[int]
+    answer: Mapped[str] = mapped_column(Text, default="")  # a bounded excerpt
+
+
+def delivery_uid(subscription_public_id: str, event_seq: int) -> str:
+    """Return the id that receivers see: the same for every attempt, a fixed function of what is owed to whom."""
+    return f"dlv_{subscription_public_id.removeprefix('sub_')}_{event_seq}"
+
+
+def next_attempt_at(schedule_seconds: Sequence[int], failures: int, now: datetime, spread: float) -> datetime | None:
+    """Return when to try again after `failures` attempts, or None once `schedule_seconds` is spent.
+
+    The schedule's first wait is that before the first attempt. `spread`, drawn by the caller from [0, 1), adds up to a fifth so
+    that a crowd does not return together.
+    """
+    if failures >= len(schedule_seconds):
+        return None
+    return now + timedelta(seconds=schedule_seconds[failures] * (1 + spread / 5))

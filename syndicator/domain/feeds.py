@@ -1,0 +1,110 @@
+"""Feeds: what a catalogue file may say, which stories a feed selects, and which stories it holds now."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from syndicator.domain.base import Base
+from syndicator.domain.stories import Rights, Story, label_key
+
+FORMATS = ("rss", "atom", "json")
+CONTENT_TYPES = {
+    "rss": "application/rss+xml; charset=utf-8",
+    "atom": "application/atom+xml; charset=utf-8",
+    "json": "application/feed+json; charset=utf-8",
+}
+TOMBSTONE_DAYS = 7
+
+
+class Selection(BaseModel):
+    """Which stories a feed holds; an empty list asks nothing. Names are compared without case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
+    rights: tuple[Rights, ...] = (Rights.FREE,)
+    exclude_sections: tuple[str, ...] = ()
+    exclude_tags: tuple[str, ...] = ()
+    exclude_authors: tuple[str, ...] = ()
+
+
+class FeedDefinition(BaseModel):
+    """One file of the catalogue, `feeds/NAME.toml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    title: str = Field(min_length=1)
+    description: str = ""
+    language: str = ""  # empty: the site's
+    access: Literal["public", "eligible"] = "public"
+    content: Literal["full", "summary"] = "full"
+    limit: int = Field(50, ge=1, le=200)
+    ttl_minutes: int = Field(5, ge=1, le=1440)
+    websub: bool = True
+    select: Selection = Selection()
+
+    @property
+    def public(self) -> bool:
+        return self.access == "public"
+
+    @property
+    def selection_hash(self) -> str:
+        """Changes when the file comes to select other stories, so that membership is judged anew."""
+        return hashlib.sha256(self.select.model_dump_json().encode()).hexdigest()
+
+
+def selects(select: Selection, *, section: str, tags: list[str], byline: list[str], rights: Rights) -> bool:
+    """Say whether a story with these facts belongs to a feed."""
+    if rights not in select.rights:
+        return False
+    facts = (
+        (select.sections, select.exclude_sections, {label_key(section)}),
+        (select.tags, select.exclude_tags, {label_key(tag) for tag in tags}),
+        (select.authors, select.exclude_authors, {label_key(name) for name in byline}),
+    )
+    for wanted, unwanted, has in facts:
+        if wanted and not has & {label_key(label) for label in wanted}:
+            return False
+        if has & {label_key(label) for label in unwanted}:
+            return False
+    return True
+
+
+class FeedState(Base):
+    """How far a feed's documents follow the event log: stale while `rendered_seq < changed_seq`."""
+
+    __tablename__ = "feed_states"
+
+    feed: Mapped[str] = mapped_column(String(64), primary_key=True)
+    selection_hash: Mapped[str] = mapped_column(String(64))
+    changed_seq: Mapped[int] = mapped_column(default=0)
+    rendered_seq: Mapped[int] = mapped_column(default=-1)
+    changed_at: Mapped[datetime]  # of the newest change: the feed's `updated`
+
+
+class FeedEntry(Base):
+    """A story's place in a feed. Kept after it left, so that pollers can be told for a while."""
+
+    __tablename__ = "feed_entries"
+    __table_args__ = (
+        Index("ix_feed_entries_order", "feed", "left_at", "published_at", "story_id"),
+        Index("ix_feed_entries_story", "story_id"),
+    )
+
+    feed: Mapped[str] = mapped_column(String(64), primary_key=True)
+    story_id: Mapped[int] = mapped_column(ForeignKey("stories.id"), primary_key=True)
+    published_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    left_at: Mapped[datetime | None]
+    tombstone: Mapped[bool] = mapped_column(default=False)  # killed or taken down, so say so; else it just went
+
+    story: Mapped[Story] = relationship()

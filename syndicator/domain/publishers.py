@@ -1,0 +1,142 @@
+"""Publishers (partner accounts), their domains and decisions, and the keys and tokens by which they show who they are."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from syndicator.domain.base import Base, choice
+
+
+class PublisherState(StrEnum):
+    APPLICANT = "applicant"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    SUSPENDED = "suspended"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+# Which states may follow which; a decision outside this table is refused.
+NEXT_STATES: dict[PublisherState, frozenset[PublisherState]] = {
+    PublisherState.APPLICANT: frozenset({PublisherState.APPROVED, PublisherState.DECLINED}),
+    PublisherState.DECLINED: frozenset({PublisherState.APPLICANT, PublisherState.APPROVED}),
+    PublisherState.APPROVED: frozenset(
+        {PublisherState.APPROVED, PublisherState.SUSPENDED, PublisherState.EXPIRED, PublisherState.REVOKED}
+    ),
+    PublisherState.SUSPENDED: frozenset({PublisherState.APPROVED, PublisherState.REVOKED}),
+    PublisherState.EXPIRED: frozenset({PublisherState.APPROVED, PublisherState.REVOKED}),
+    PublisherState.REVOKED: frozenset(),
+}
+
+
+class Scope(StrEnum):
+    """What a key may do. `newsroom` is for our own systems and never given to a publisher."""
+
+    READ = "read"
+    SUBSCRIBE = "subscribe"
+    NEWSROOM = "newsroom"
+
+
+class Publisher(Base):
+    """A partner: an organisation that takes stories, or would like to."""
+
+    __tablename__ = "publishers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    email: Mapped[str] = mapped_column(String(254))
+    state: Mapped[PublisherState] = mapped_column(choice(PublisherState), default=PublisherState.APPLICANT)
+    state_reason: Mapped[str] = mapped_column(Text, default="")
+    approved_until: Mapped[datetime | None]
+    terms_version: Mapped[str] = mapped_column(String(40), default="")  # the license version accepted last
+    terms_accepted_at: Mapped[datetime | None]
+    embargo_trusted: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+    domains: Mapped[list[PublisherDomain]] = relationship(back_populates="publisher", order_by="PublisherDomain.id")
+    decisions: Mapped[list[EligibilityDecision]] = relationship(order_by="EligibilityDecision.id")
+
+
+class PublisherDomain(Base):
+    """A site a publisher says is its own, and when that was proven."""
+
+    __tablename__ = "publisher_domains"
+    __table_args__ = (UniqueConstraint("publisher_id", "domain"), Index("ix_publisher_domains_domain", "domain"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"))
+    domain: Mapped[str] = mapped_column(String(253))
+    verified_at: Mapped[datetime | None]
+    verified_by: Mapped[str] = mapped_column(String(40), default="")  # dns, meta, file, or the staff member who vouched
+
+    publisher: Mapped[Publisher] = relationship(back_populates="domains")
+
+
+class EligibilityDecision(Base):
+    """Who changed a publisher's state, when, why, for how long, and on which facts and policy."""
+
+    __tablename__ = "eligibility_decisions"
+    __table_args__ = (Index("ix_eligibility_decisions_publisher", "publisher_id", "id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"))
+    from_state: Mapped[PublisherState] = mapped_column(choice(PublisherState))
+    to_state: Mapped[PublisherState] = mapped_column(choice(PublisherState))
+    reason: Mapped[str] = mapped_column(Text)
+    actor: Mapped[str] = mapped_column(String(254))
+    decided_at: Mapped[datetime]
+    valid_until: Mapped[datetime | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    policy: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ApiKey(Base):
+    """A bearer key. Only its hash is kept; `prefix` lets people tell keys apart."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    publisher_id: Mapped[int | None] = mapped_column(ForeignKey("publishers.id"))  # None: our own newsroom
+    name: Mapped[str] = mapped_column(String(120), default="")
+    prefix: Mapped[str] = mapped_column(String(24))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256, hex
+    scopes: Mapped[list[str]] = mapped_column(default=list)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]  # to the minute, so that a poll seldom writes
+
+    publisher: Mapped[Publisher | None] = relationship(lazy="joined")
+
+    def live(self, at: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or at < self.expires_at)
+
+
+class FeedToken(Base):
+    """Lets a feed reader have one eligible feed on behalf of one publisher, by URL or HTTP Basic."""
+
+    __tablename__ = "feed_tokens"
+    __table_args__ = (Index("ix_feed_tokens_publisher", "publisher_id", "feed"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"))
+    feed: Mapped[str] = mapped_column(String(64))
+    prefix: Mapped[str] = mapped_column(String(24))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+    publisher: Mapped[Publisher] = relationship(lazy="joined", innerjoin=True)
+
+
+def state_may_follow(old: PublisherState, new: PublisherState) -> bool:
+    return new in NEXT_STATES[old]

@@ -1,0 +1,99 @@
+"""The family of errors; each knows whom it is about and carries a stable reason code.
+
+    SyndicatorError
+    ├── ConfigError            a setting or feed file is wrong; names file and field
+    ├── InvalidRequest         something from outside does not fit; names the field
+    │   └── IntakeError        a story could not be read from its source
+    ├── NotFound               there is no such thing, or the asker may not know of it
+    │   ├── StoryNotFound
+    │   └── FeedNotFound
+    ├── Conflict               the thing asked contradicts what already happened
+    │   └── StoryKilled
+    ├── AccessDenied           the gate said no; `decision` says why
+    └── AddressRefused         an address somebody else chose is not one we connect to
+
+Statuses are not known here: `web/problems.py` maps a family to its HTTP answer.
+"""
+
+from __future__ import annotations
+
+from syndicator.reasons import Reason
+
+
+class SyndicatorError(Exception):
+    """The root; `reason` is the stable code a partner's script may rely on."""
+
+    reason: Reason = Reason.INVALID_REQUEST
+
+
+class ConfigError(SyndicatorError):
+    """A wrong setting. The message starts with the file and the key."""
+
+
+class InvalidRequest(SyndicatorError):
+    """Something from outside does not fit; `field` names the part, as its writer spelled it."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class IntakeError(InvalidRequest):
+    """A story could not be read; `origin` is the path or URL it should have come from."""
+
+    def __init__(self, origin: str, message: str) -> None:
+        super().__init__(f"{origin}: {message}")
+        self.origin = origin
+
+
+class NotFound(SyndicatorError):
+    """No such thing, as far as the asker may know."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class StoryNotFound(NotFound):
+    reason = Reason.UNKNOWN_STORY
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"there is no story {wanted!r}")
+        self.wanted = wanted
+
+
+class FeedNotFound(NotFound):
+    reason = Reason.UNKNOWN_FEED
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no feed {name!r}")
+        self.name = name
+
+
+class Conflict(SyndicatorError):
+    """The thing asked contradicts what already happened."""
+
+    reason = Reason.CONFLICT
+
+
+class StoryKilled(Conflict):
+    reason = Reason.KILLED
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"story {uri} has been killed; a killed story is never changed or brought back")
+        self.uri = uri
+
+
+class AccessDenied(SyndicatorError):
+    """The gate said no."""
+
+    def __init__(self, reason: Reason, message: str | None = None) -> None:
+        super().__init__(message or reason.words)
+        self.reason = reason
+
+
+class AddressRefused(SyndicatorError):
+    """An address is not one we connect to. The message is fit to show: it never tells what a name resolved to."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"address not allowed: {why}")
+        self.url = url
