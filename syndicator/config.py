@@ -39,9 +39,7 @@ class Site(Section):
     )
     language: str = Field("en-US", description="Language of stories that do not say (BCP 47).")
     timezone: str = Field("America/New_York", description="Zone in which pages and letters show times (IANA name).")
-    data_dir: Path = Field(
-        Path("var"), description="All state lies under this folder: database, documents, keys, outbox."
-    )
+    data_dir: Path = Field(Path("var"), description="All state lies under this folder: database, documents, keys, outbox.")
     feeds_dir: Path = Field(Path("feeds"), description="The feed catalogue: one TOML file per published feed.")
     uri_authority: str = Field(
         "", description="Host written into story URIs; fixed at the first story for ever. Empty: the host of base_url."
@@ -128,24 +126,18 @@ class Server(Section):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on.")
     workers: PositiveInt = Field(2, description="Web processes; about one per core.")
-    trusted_proxies: int = Field(
-        0, ge=0, le=5, description="How many proxies in front set X-Forwarded-*; 0: none is believed."
-    )
+    trusted_proxies: int = Field(0, ge=0, le=5, description="How many proxies in front set X-Forwarded-*; 0: none is believed.")
     max_body_bytes: PositiveInt = Field(4_194_304, description="Largest request body taken; larger ones get 413.")
 
 
 class Eligibility(Section):
     """Who may be approved. The policy is data; people decide."""
 
-    minimum_monthly_audience: int = Field(
-        100_000, ge=0, description="Monthly unique visitors that count as a large audience."
-    )
+    minimum_monthly_audience: int = Field(100_000, ge=0, description="Monthly unique visitors that count as a large audience.")
     evidence_max_age_days: PositiveInt = Field(180, description="Audience figures older than this are asked for again.")
     term_days: PositiveInt = Field(365, description="How long an approval lasts unless the decision says otherwise.")
     require_verified_domain: bool = Field(True, description="Whether a publisher must prove that a site is its own.")
-    auto_approve: bool = Field(
-        False, description="Whether a machine may approve an application whose every item passes."
-    )
+    auto_approve: bool = Field(False, description="Whether a machine may approve an application whose every item passes.")
 
 
 class Outbound(Section):
@@ -161,29 +153,21 @@ class Outbound(Section):
     total_timeout_seconds: Seconds = Field(15.0, description="Time for a whole exchange, however slowly it drips.")
     max_answer_bytes: PositiveInt = Field(1_048_576, description="Most that is read of an answer to a push or check.")
     egress_proxy: str = Field("", description="HTTP proxy that all pushes go through; empty: none.")
-    user_agent: str = Field(
-        "", description="How this service names itself; empty: Syndicator, its version and base_url."
-    )
+    user_agent: str = Field("", description="How this service names itself; empty: Syndicator, its version and base_url.")
 
 
 class Push(Section):
     """Deliveries to subscribers."""
 
-    executor: Literal["local", "celery"] = Field(
-        "local", description="Who sends: the worker process itself, or Celery workers."
-    )
-    broker_url: str = Field(
-        "redis://127.0.0.1:6379/0", description='Celery\'s broker; used only with executor = "celery".'
-    )
+    executor: Literal["local", "celery"] = Field("local", description="Who sends: the worker process itself, or Celery workers.")
+    broker_url: str = Field("redis://127.0.0.1:6379/0", description='Celery\'s broker; used only with executor = "celery".')
     concurrency: PositiveInt = Field(256, description="Deliveries in flight at once in one worker.")
     retry_schedule_seconds: tuple[int, ...] = Field(
         (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         min_length=1,
         description="Wait before each attempt; up to a fifth is added by chance. After the last the delivery is given up.",
     )
-    disable_after_days: PositiveInt = Field(
-        5, description="A subscription with nothing but failure for so long is paused."
-    )
+    disable_after_days: PositiveInt = Field(5, description="A subscription with nothing but failure for so long is paused.")
     max_in_flight_per_host: PositiveInt = Field(4, description="Connections to one host at once.")
 
 
@@ -229,9 +213,7 @@ class Limits(Section):
 
     enabled: bool = Field(True, description="Whether limits are kept at all.")
     requests_per_key: str = Field("600/minute", description="API requests of one key.")
-    requests_per_address: str = Field(
-        "120/minute", description="Requests of one address without a key; feeds are counted apart."
-    )
+    requests_per_address: str = Field("120/minute", description="Requests of one address without a key; feeds are counted apart.")
 
 
 class Security(Section):
@@ -326,9 +308,7 @@ def read_config(values: dict[str, Any], folder: Path, origin: str) -> Config:
         raise ConfigError("\n".join(lines)) from error
     except ValueError as error:  # pydantic-settings: an environment value that is not JSON where a list is wanted
         raise ConfigError(f"{origin}: {error}") from error
-    site = config.site.model_copy(
-        update={"data_dir": folder / config.site.data_dir, "feeds_dir": folder / config.site.feeds_dir}
-    )
+    site = config.site.model_copy(update={"data_dir": folder / config.site.data_dir, "feeds_dir": folder / config.site.feeds_dir})
     return config.model_copy(update={"site": site})
 
 
@@ -338,9 +318,7 @@ def example_toml() -> str:
 
     document = tomlkit.document()
     document.add(
-        tomlkit.comment(
-            "Settings of Syndicator. Every key is shown with its default; leave out what you do not change."
-        )
+        tomlkit.comment("Settings of Syndicator. Every key is shown with its default; leave out what you do not change.")
     )
     document.add(tomlkit.comment("Each can also be set as SYNDICATOR_SECTION__KEY in the environment, lists as JSON."))
     for name, field in Config.model_fields.items():

@@ -29,9 +29,7 @@ class AuditEntry(Base):
     entry_hash: Mapped[str] = mapped_column(String(64))
 
 
-def hash_of(
-    previous_hash: str, seq: int, at: datetime, actor: str, action: str, subject: str, details: dict[str, Any]
-) -> str:
+def hash_of(previous_hash: str, seq: int, at: datetime, actor: str, action: str, subject: str, details: dict[str, Any]) -> str:
     """SHA-256 over an entry and the hash before it; equal on every database."""
     values = [
         previous_hash,

@@ -40,9 +40,7 @@ Json = JSON().with_variant(JSONB(), "postgresql")
 
 def choice(values: type[StrEnum]) -> Enum:
     """A column that holds one of `values`, as the word itself and checked by no database type that is hard to change."""
-    return Enum(
-        values, native_enum=False, length=20, values_callable=lambda members: [member.value for member in members]
-    )
+    return Enum(values, native_enum=False, length=20, values_callable=lambda members: [member.value for member in members])
 
 
 class Base(DeclarativeBase):

@@ -82,9 +82,7 @@ class Feed:
     ttl_minutes: int
     updated: datetime
     entries: tuple[Entry, ...]  # newest first
-    withdrawn: tuple[
-        Entry, ...
-    ]  # killed and taken down within the last days, newest first; emptied entries or tombstones
+    withdrawn: tuple[Entry, ...]  # killed and taken down within the last days, newest first; emptied entries or tombstones
     terms: Terms
     prev_archive: dict[str, str] | None = None  # RFC 5005, by format
     next_archive: dict[str, str] | None = None
