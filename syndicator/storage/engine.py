@@ -1,8 +1,9 @@
 """Opening the database, and what each kind is told on connect.
 
-SQLite: write-ahead log and `synchronous=FULL`, so that an acknowledged commit survives a power cut (NORMAL may lose the youngest);
-foreign keys on; a writer waits up to 30 s for the lock instead of failing. Every writing transaction begins IMMEDIATE, since a read
-lock that wants to become a write lock cannot wait. PostgreSQL: the server's own durability, UTC, and a bounded statement time.
+SQLite: write-ahead log and `synchronous=FULL`, so that an acknowledged commit survives a power cut (NORMAL may lose the
+youngest); foreign keys on; a writer waits up to 30 s for the lock instead of failing. Every writing transaction begins IMMEDIATE,
+since a read lock that wants to become a write lock cannot wait. PostgreSQL: the server's own durability, UTC, and a bounded
+statement time.
 """
 
 from __future__ import annotations
