@@ -1,0 +1,154 @@
+"""What tests are handed: a fresh database of each kind, a house on it, a clock that is set by hand, a real Redis.
+
+A test that takes `database_url`, `house` or `session` runs twice, on SQLite and on PostgreSQL (`-k sqlite` runs half). Each test
+has a database of its own, copied from one made once, so it may commit what it likes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from syndicator.config import ENV_PREFIX, Config, Database, read_config
+from syndicator.domain.base import Base
+from syndicator.house import House, open_house
+from syndicator.storage.engine import open_engine
+from tests.clocks import HandClock
+from tests.servers import Postgres, Redis
+
+ROOT = Path(__file__).resolve().parent.parent
+BASE_URL = "https://wire.example"
+
+for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+    del os.environ[name]  # the settings of whoever runs the tests are none of theirs
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    """Settings with all state under tmp_path, the shipped feed catalogue, and loopback allowed as a destination."""
+    values = {
+        "site": {"base_url": BASE_URL, "data_dir": str(tmp_path / "var"), "feeds_dir": str(ROOT / "feeds")},
+        "outbound": {"allow_networks": ["127.0.0.0/8"]},
+    }
+    return read_config(values, tmp_path, "test")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database with the schema and no rows."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh database without any schema."""
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
+    return url
+
+
+@pytest.fixture
+def house(config: Config, clock: HandClock, database_url: str) -> Iterator[House]:
+    """A house on a fresh database, with the hand-set clock."""
+    opened = open_house(config.model_copy(update={"database": Database(url=database_url)}), clock)
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
+def session(house: House) -> Iterator[Session]:
+    """One open session; nothing is kept unless the test commits. On SQLite its first use takes the write lock."""
+    with house.sessions() as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
+    file = tmp_path / "syndicator.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture
+def postgresql_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
+    yield from _fresh_database(postgres, postgres_template)
+
+
+@pytest.fixture
+def empty_postgresql_url(postgres: Postgres) -> Iterator[str]:
+    yield from _fresh_database(postgres, "template0")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    _make_schema(open_engine(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started when the first test asks for it. One that stops it must start it again."""
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    _administer(postgres, "CREATE DATABASE syndicator_template TEMPLATE template0")
+    _make_schema(open_engine(postgres.url("syndicator_template")))
+    return "syndicator_template"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    server = Redis()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """The URL of a real, empty Redis."""
+    redis_server.empty()
+    return redis_server.url
+
+
+_numbers = count(1)
+
+
+def _fresh_database(postgres: Postgres, template: str) -> Iterator[str]:
+    database = f"test_{next(_numbers)}"
+    _administer(postgres, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield postgres.url(database)
+    _administer(postgres, f"DROP DATABASE {database} WITH (FORCE)")
+
+
+def _administer(postgres: Postgres, statement: str) -> None:
+    with psycopg.connect(dbname="postgres", user="syndicator", host=str(postgres.folder), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def _make_schema(engine: Engine) -> None:
+    """Make the tables from the models; tests/storage proves that the migrations make the same."""
+    Base.metadata.create_all(engine)
+    engine.dispose()
