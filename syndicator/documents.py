@@ -1,0 +1,349 @@
+"""Finished feed documents: how they lie on disk, and how HTTP answers from them.
+
+One file holds one document whole: its header fields and its body as identity, gzip and br, each with a strong ETag made from
+its own bytes. The file is replaced by rename, so a reader has the old document or the new one and never a mixture. Equal
+documents give equal bytes and equal ETags. No rendering, no database, no clock, no Flask.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import brotli
+from werkzeug.datastructures import Accept
+from werkzeug.http import http_date, parse_accept_header, parse_date, parse_etags
+
+from syndicator.errors import NotFound, SyndicatorError
+
+MAGIC = b"syndicator-document-1\n"
+CODINGS = ("br", "gzip", "identity")  # as we like them best: the fewest bytes first
+STALE_SECONDS = 30  # a cache may show an old head document this long while it fetches the new one (RFC 5861)
+IMMUTABLE_SECONDS = 31_536_000
+MAX_FIELD_BYTES = 8192  # a longer request header field is read as if it were not there
+_KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62}){0,3}\.[a-z]{2,5}")
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+_METHODS = "GET, HEAD, OPTIONS"
+
+
+class DamagedDocument(SyndicatorError):
+    """A document's file does not hold what its own header says; it must be rendered anew."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+
+
+class DocumentNotFound(NotFound):
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"there is no document {path}")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A rendered document and what is said beside it. `links` are the values of one Link header field (RFC 8288)."""
+
+    content_type: str
+    body: bytes
+    links: tuple[str, ...]
+    updated: datetime  # Last-Modified, in whole seconds; the caller sees to it that it is never later than now
+    max_age_seconds: int
+    cors: bool
+    immutable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as it was read: `bodies` and `etags` by content coding (RFC 9110 section 8.4.1)."""
+
+    content_type: str
+    links: tuple[str, ...]
+    updated: datetime
+    max_age_seconds: int
+    cors: bool
+    immutable: bool
+    bodies: Mapping[str, bytes]
+    etags: Mapping[str, str]
+
+    @property
+    def body(self) -> bytes:
+        return self.bodies["identity"]
+
+
+class Answer(NamedTuple):
+    """An HTTP answer; `body` is empty where the method or status forbids one."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+# --- On disk
+
+
+def public_folder(data_dir: Path) -> Path:
+    """Where documents lie that anybody may have; the byte layer and nginx read here."""
+    return data_dir / "documents" / "public"
+
+
+def private_folder(data_dir: Path) -> Path:
+    """Where documents lie that the gate hands out."""
+    return data_dir / "documents" / "private"
+
+
+def document_path(folder: Path, key: str) -> Path:
+    """Return the file of `key` (`latest.rss`, `latest/archive/3.atom`) in `folder`; raises ValueError for any other spelling."""
+    if not _KEY.fullmatch(key):
+        raise ValueError(f"not the key of a document: {key!r}")
+    return folder / key
+
+
+def write_document(folder: Path, key: str, document: Document) -> bool:
+    """Put `document` in the place of the one at `key`, durably; False, and nothing written, when that one is equal."""
+    path = document_path(folder, key)
+    facts = _facts(document)
+    if _found_facts(path) == facts:
+        return False
+    packed = _pack(document, facts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    fresh = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(packed)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # who may come here at all is said by the folder
+            stamp = _stamp(document.updated, packed)
+            os.utime(file.fileno(), ns=(stamp, stamp))
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return True
+
+
+def read_document(path: Path) -> Stored:
+    """Read one document; raises DocumentNotFound, or DamagedDocument when a single bit is not as it was written."""
+    try:
+        return unpack(path.read_bytes(), path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DocumentNotFound(path) from error
+
+
+def remove_document(folder: Path, key: str) -> bool:
+    """Take the document at `key` away; False when there is none."""
+    path = document_path(folder, key)
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    _sync_folder(path.parent)
+    return True
+
+
+def unpack(packed: bytes, path: Path) -> Stored:
+    """Read what write_document wrote; `path` names the file in the DamagedDocument raised for anything else."""
+    try:
+        magic, header, rest = packed[: len(MAGIC)], *packed[len(MAGIC) :].split(b"\n", 1)
+        told = json.loads(header)
+        bodies: dict[str, bytes] = {}
+        for coding in CODINGS:
+            bodies[coding], rest = rest[: told["sizes"][coding]], rest[told["sizes"][coding] :]
+        facts = told["facts"]
+        stored = Stored(
+            content_type=facts["content_type"],
+            links=tuple(facts["links"]),
+            updated=datetime.fromtimestamp(facts["updated"], UTC),
+            max_age_seconds=facts["max_age_seconds"],
+            cors=facts["cors"],
+            immutable=facts["immutable"],
+            bodies=bodies,
+            etags={coding: _etag(body) for coding, body in bodies.items()},
+        )
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise DamagedDocument(path, f"cannot be read: {error}") from error
+    if magic != MAGIC or rest or stored.etags != told["etags"]:
+        raise DamagedDocument(path, "holds other bytes than were written")
+    return stored
+
+
+def _facts(document: Document) -> dict[str, Any]:
+    """All that makes one document differ from another, fit for JSON."""
+    for value in (document.content_type, *document.links):
+        if not _PRINTABLE.fullmatch(value):
+            raise ValueError(f"not fit for a header field: {value!r}")
+    return {
+        "content_type": document.content_type,
+        "links": list(document.links),
+        "updated": int(document.updated.timestamp()),
+        "max_age_seconds": document.max_age_seconds,
+        "cors": document.cors,
+        "immutable": document.immutable,
+        "sha256": hashlib.sha256(document.body).hexdigest(),
+    }
+
+
+def _pack(document: Document, facts: dict[str, Any]) -> bytes:
+    bodies = {
+        "br": brotli.compress(document.body, quality=5),
+        "gzip": gzip.compress(document.body, compresslevel=9, mtime=0),
+        "identity": document.body,
+    }
+    header = {
+        "facts": facts,
+        "sizes": {coding: len(bodies[coding]) for coding in CODINGS},
+        "etags": {coding: _etag(bodies[coding]) for coding in CODINGS},
+    }
+    return MAGIC + json.dumps(header).encode() + b"\n" + b"".join(bodies[coding] for coding in CODINGS)
+
+
+def _found_facts(path: Path) -> Any:
+    """Return the facts of the document at `path`, or None when there is none that is whole."""
+    try:
+        with path.open("rb") as file:
+            if file.readline() != MAGIC:
+                return None
+            header = json.loads(file.readline())
+            whole = os.fstat(file.fileno()).st_size == file.tell() + sum(header["sizes"].values())
+            return header["facts"] if whole else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _stamp(updated: datetime, packed: bytes) -> int:
+    """The file's time in nanoseconds: the second of the change, then digits drawn from the content.
+
+    Kernels stamp files by a tick of milliseconds and reuse inodes, so two quick changes could otherwise look alike to `stat`.
+    """
+    return int(updated.timestamp()) * 10**9 + int.from_bytes(hashlib.sha256(packed).digest()[:8]) % 10**9
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# --- Over HTTP
+
+
+def answer(stored: Stored, method: str, environ: Mapping[str, Any], *, private: bool) -> Answer:
+    """Answer a request for `stored` (RFC 9110 sections 8, 9, 12.5.3, 13); `environ` is WSGI's. Raises nothing, whatever is sent.
+
+    `private`: the asker had to show who it is, so no shared cache may keep the answer and no hub is named.
+    """
+    if method == "OPTIONS":
+        return Answer(204, [("Allow", _METHODS), *_preflight(stored)], b"")
+    if method not in {"GET", "HEAD"}:
+        return Answer(405, [("Allow", _METHODS), ("Content-Length", "0"), ("Cache-Control", "no-store")], b"")
+    coding = choose_coding(_field(environ, "HTTP_ACCEPT_ENCODING"))
+    if _unmodified(stored, coding, environ):
+        return Answer(304, _common_headers(stored, coding, private), b"")
+    body = stored.bodies[coding]
+    return Answer(200, _full_headers(stored, coding, private), b"" if method == "HEAD" else body)
+
+
+def choose_coding(accepted: str | None) -> str:
+    """Choose the content coding for an Accept-Encoding value (RFC 9110 section 12.5.3), None when there is no such field.
+
+    The highest q wins, then our own order; identity is what remains, also where it was refused: a 406 helps no reader. `*` asks
+    for gzip, which everybody who writes it can read; br must be asked for by name.
+    """
+    if not accepted:
+        return "identity"
+    wishes: dict[str, float] = {}
+    for name, quality in parse_accept_header(accepted.lower(), Accept):
+        coding = "gzip" if name == "x-gzip" else name
+        wishes[coding] = max(wishes.get(coding, 0.0), quality)
+    others = wishes.get("*", 0.0)
+    weights = {"br": wishes.get("br", 0.0), "gzip": wishes.get("gzip", others), "identity": wishes.get("identity", others)}
+    best = max(CODINGS, key=lambda coding: weights[coding])  # the first of equals
+    return best if weights[best] > 0 else "identity"
+
+
+def _unmodified(stored: Stored, coding: str, environ: Mapping[str, Any]) -> bool:
+    """Say whether the asker's copy is still good (RFC 9110 sections 13.1.2, 13.1.3); If-None-Match alone decides when it is sent.
+
+    Only the tag of the chosen coding counts: told "your gzip copy is good", a cache would give gzip to one who cannot read it.
+    """
+    if "HTTP_IF_NONE_MATCH" in environ:
+        tags = _field(environ, "HTTP_IF_NONE_MATCH")
+        return parse_etags(tags).contains_weak(stored.etags[coding][1:-1])
+    since = _field(environ, "HTTP_IF_MODIFIED_SINCE")
+    try:
+        when = parse_date(since)
+    except (OverflowError, IndexError):  # a year or zone beyond what a datetime holds
+        return False
+    return when is not None and stored.updated <= when
+
+
+def _field(environ: Mapping[str, Any], name: str) -> str | None:
+    value = environ.get(name)
+    return value if isinstance(value, str) and len(value) <= MAX_FIELD_BYTES else None
+
+
+def _full_headers(stored: Stored, coding: str, private: bool) -> list[tuple[str, str]]:
+    headers = [
+        ("Content-Type", stored.content_type),
+        ("Content-Length", str(len(stored.bodies[coding]))),
+        ("Last-Modified", http_date(stored.updated)),
+        ("X-Content-Type-Options", "nosniff"),
+        *_common_headers(stored, coding, private),
+    ]
+    if coding != "identity":
+        headers.append(("Content-Encoding", coding))
+    links = [link for link in stored.links if not (private and 'rel="hub"' in link)]
+    if links:
+        headers.append(("Link", ", ".join(links)))
+    return headers
+
+
+def _common_headers(stored: Stored, coding: str, private: bool) -> list[tuple[str, str]]:
+    """What a 304 repeats of the 200 (RFC 9110 section 15.4.5), and what guards either."""
+    headers = [("ETag", stored.etags[coding]), ("Cache-Control", _cache_control(stored, private))]
+    if private:
+        headers += [("Vary", "Accept-Encoding, Authorization"), ("Referrer-Policy", "no-referrer"), ("X-Robots-Tag", "noindex")]
+    else:
+        headers.append(("Vary", "Accept-Encoding"))
+    if stored.cors:
+        headers += [("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "ETag, Last-Modified, Link")]
+    return headers
+
+
+def _cache_control(stored: Stored, private: bool) -> str:
+    """How long a copy may be used. Nothing stale on errors: a kill must be known everywhere within max-age and STALE_SECONDS."""
+    if private:
+        return "private, no-store"
+    if stored.immutable:
+        return f"public, max-age={IMMUTABLE_SECONDS}, immutable"
+    return f"public, max-age={stored.max_age_seconds}, stale-while-revalidate={STALE_SECONDS}"
+
+
+def _preflight(stored: Stored) -> list[tuple[str, str]]:
+    """The answer to a browser that asks before it sends our validators (Fetch standard, CORS preflight)."""
+    if not stored.cors:
+        return []
+    return [
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Allow-Methods", _METHODS),
+        ("Access-Control-Allow-Headers", "If-None-Match, If-Modified-Since"),
+        ("Access-Control-Max-Age", "86400"),
+    ]
