@@ -10,7 +10,8 @@
     ├── Conflict               the thing asked contradicts what already happened
     │   └── StoryKilled
     ├── AccessDenied           the gate said no; `decision` says why
-    └── AddressRefused         an address somebody else chose is not one we connect to
+    ├── AddressRefused         an address somebody else chose is not one we connect to
+    └── FetchFailed            such an address gave no answer we could take; `why` is a fixed word
 
 Statuses are not known here: `web/problems.py` maps a family to its HTTP answer.
 """
@@ -97,3 +98,12 @@ class AddressRefused(SyndicatorError):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"address not allowed: {why}")
         self.url = url
+
+
+class FetchFailed(SyndicatorError):
+    """No answer could be had. `why` is one of timeout, dns, connect, tls, redirect, too-large, broken-answer; fit to show."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(f"could not fetch: {why}")
+        self.url = url
+        self.why = why
