@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from syndicator.config import ENV_PREFIX, Config, Database, read_config
 from syndicator.domain.base import Base
 from syndicator.house import House, open_house
+from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
 from tests.clocks import HandClock
 from tests.servers import Postgres, Redis
@@ -151,4 +152,5 @@ def _administer(postgres: Postgres, statement: str) -> None:
 def _make_schema(engine: Engine) -> None:
     """Make the tables from the models; tests/storage proves that the migrations make the same."""
     Base.metadata.create_all(engine)
+    schema.stamp(engine)
     engine.dispose()

@@ -1,0 +1,396 @@
+"""Everything, as the models stood at the first release."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "audit_entries",
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor", sa.String(length=254), nullable=False),
+        sa.Column("action", sa.String(length=80), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("details", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("previous_hash", sa.String(length=64), nullable=False),
+        sa.Column("entry_hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_entries")),
+    )
+    op.create_index("ix_audit_entries_subject", "audit_entries", ["subject", "seq"], unique=False)
+    op.create_table(
+        "counters",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
+    )
+    op.create_table(
+        "feed_states",
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("selection_hash", sa.String(length=64), nullable=False),
+        sa.Column("changed_seq", sa.Integer(), nullable=False),
+        sa.Column("rendered_seq", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("feed", name=op.f("pk_feed_states")),
+    )
+    op.create_table(
+        "leader_leases",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("holder", sa.String(length=80), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leader_leases")),
+    )
+    op.create_table(
+        "publishers",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("state_reason", sa.Text(), nullable=False),
+        sa.Column("approved_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("terms_version", sa.String(length=40), nullable=False),
+        sa.Column("terms_accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("embargo_trusted", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_publishers")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_publishers_public_id")),
+    )
+    op.create_table(
+        "sources",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("url", sa.String(length=2048), nullable=False),
+        sa.Column("section", sa.String(length=200), nullable=False),
+        sa.Column("every_seconds", sa.Integer(), nullable=False),
+        sa.Column("credentials", sa.Text(), nullable=True),
+        sa.Column("paused", sa.Boolean(), nullable=False),
+        sa.Column("cursor", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("next_pull_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("last_error_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_success_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
+        sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
+    )
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("prefix", sa.String(length=24), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_api_keys_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_api_keys_public_id")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_api_keys_secret_hash")),
+    )
+    op.create_table(
+        "eligibility_decisions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("from_state", sa.String(length=20), nullable=False),
+        sa.Column("to_state", sa.String(length=20), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("actor", sa.String(length=254), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("valid_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("facts", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("policy", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_eligibility_decisions_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_eligibility_decisions")),
+    )
+    op.create_index("ix_eligibility_decisions_publisher", "eligibility_decisions", ["publisher_id", "id"], unique=False)
+    op.create_table(
+        "feed_tokens",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("prefix", sa.String(length=24), nullable=False),
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_feed_tokens_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_feed_tokens")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_feed_tokens_public_id")),
+        sa.UniqueConstraint("secret_hash", name=op.f("uq_feed_tokens_secret_hash")),
+    )
+    op.create_index("ix_feed_tokens_publisher", "feed_tokens", ["publisher_id", "feed"], unique=False)
+    op.create_table(
+        "hub_requests",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("mode", sa.String(length=12), nullable=False),
+        sa.Column("topic", sa.String(length=2048), nullable=False),
+        sa.Column("callback", sa.String(length=2048), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("lease_seconds", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_hub_requests_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_hub_requests")),
+    )
+    op.create_index("ix_hub_requests_due", "hub_requests", ["next_attempt_at"], unique=False)
+    op.create_table(
+        "publisher_domains",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("domain", sa.String(length=253), nullable=False),
+        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("verified_by", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_publisher_domains_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_publisher_domains")),
+        sa.UniqueConstraint("publisher_id", "domain", name=op.f("uq_publisher_domains_publisher_id_domain")),
+    )
+    op.create_index("ix_publisher_domains_domain", "publisher_domains", ["domain"], unique=False)
+    op.create_table(
+        "stories",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("uri", sa.String(length=255), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("external_id", sa.String(length=500), nullable=False),
+        sa.Column("pubstatus", sa.String(length=20), nullable=False),
+        sa.Column("rights", sa.String(length=20), nullable=False),
+        sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("embargoed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("expired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_reason", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name=op.f("fk_stories_source_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stories")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_stories_public_id")),
+        sa.UniqueConstraint("source_id", "external_id", name=op.f("uq_stories_source_id_external_id")),
+        sa.UniqueConstraint("uri", name=op.f("uq_stories_uri")),
+    )
+    op.create_index(
+        "ix_stories_embargo_due",
+        "stories",
+        ["embargoed_until"],
+        unique=False,
+        sqlite_where=sa.text("released_at IS NULL"),
+        postgresql_where=sa.text("released_at IS NULL"),
+    )
+    op.create_index(
+        "ix_stories_expiry_due",
+        "stories",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("expired_at IS NULL"),
+        postgresql_where=sa.text("expired_at IS NULL"),
+    )
+    op.create_index("ix_stories_released", "stories", ["released_at", "id"], unique=False)
+    op.create_index("ix_stories_updated", "stories", ["updated_at", "id"], unique=False)
+    op.create_table(
+        "subscriptions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("endpoint", sa.String(length=2048), nullable=False),
+        sa.Column("options", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("state_reason", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("old_secret", sa.Text(), nullable=True),
+        sa.Column("old_secret_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("topic", sa.String(length=2048), nullable=False),
+        sa.Column("websub_key", sa.String(length=64), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_subscriptions_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_subscriptions_public_id")),
+        sa.UniqueConstraint("websub_key", name=op.f("uq_subscriptions_websub_key")),
+    )
+    op.create_index("ix_subscriptions_owed", "subscriptions", ["feed", "state"], unique=False)
+    op.create_index("ix_subscriptions_publisher", "subscriptions", ["publisher_id"], unique=False)
+    op.create_table(
+        "events",
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("type", sa.String(length=20), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("feeds", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("embargoed", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_events_story_id")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
+    )
+    op.create_index("ix_events_story", "events", ["story_id", "seq"], unique=False)
+    op.create_table(
+        "feed_entries",
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tombstone", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_feed_entries_story_id")),
+        sa.PrimaryKeyConstraint("feed", "story_id", name=op.f("pk_feed_entries")),
+    )
+    op.create_index("ix_feed_entries_order", "feed_entries", ["feed", "left_at", "published_at", "story_id"], unique=False)
+    op.create_index("ix_feed_entries_story", "feed_entries", ["story_id"], unique=False)
+    op.create_table(
+        "story_versions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("pubstatus", sa.String(length=20), nullable=False),
+        sa.Column("headline", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("body_html", sa.Text(), nullable=False),
+        sa.Column("byline", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("section", sa.String(length=200), nullable=False),
+        sa.Column("tags", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("language", sa.String(length=35), nullable=False),
+        sa.Column("canonical_url", sa.String(length=2048), nullable=False),
+        sa.Column("rights", sa.String(length=20), nullable=False),
+        sa.Column("ednote", sa.Text(), nullable=False),
+        sa.Column("images", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("correction_note", sa.Text(), nullable=False),
+        sa.Column("content_hash", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_story_versions_story_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_story_versions")),
+        sa.UniqueConstraint("story_id", "number", name=op.f("uq_story_versions_story_id_number")),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("subscription_id", sa.Integer(), nullable=False),
+        sa.Column("event_seq", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempt_count", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claimed_by", sa.String(length=80), nullable=True),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_reason", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(["event_seq"], ["events.seq"], name=op.f("fk_deliveries_event_seq")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_deliveries_story_id")),
+        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_deliveries_subscription_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint("subscription_id", "event_seq", name=op.f("uq_deliveries_subscription_id_event_seq")),
+    )
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["lane", "next_attempt_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'owed'"),
+        postgresql_where=sa.text("state = 'owed'"),
+    )
+    op.create_index(
+        "ix_deliveries_owed_story",
+        "deliveries",
+        ["story_id", "subscription_id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'owed'"),
+        postgresql_where=sa.text("state = 'owed'"),
+    )
+    op.create_index("ix_deliveries_story", "deliveries", ["story_id", "subscription_id", "event_seq"], unique=False)
+    op.create_index("ix_deliveries_subscription", "deliveries", ["subscription_id", "id"], unique=False)
+    op.create_table(
+        "attempts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name=op.f("fk_attempts_delivery_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
+    )
+    op.create_index("ix_attempts_delivery", "attempts", ["delivery_id", "id"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index("ix_attempts_delivery", table_name="attempts")
+    op.drop_table("attempts")
+    op.drop_index("ix_deliveries_subscription", table_name="deliveries")
+    op.drop_index("ix_deliveries_story", table_name="deliveries")
+    op.drop_index(
+        "ix_deliveries_owed_story",
+        table_name="deliveries",
+        sqlite_where=sa.text("state = 'owed'"),
+        postgresql_where=sa.text("state = 'owed'"),
+    )
+    op.drop_index(
+        "ix_deliveries_due",
+        table_name="deliveries",
+        sqlite_where=sa.text("state = 'owed'"),
+        postgresql_where=sa.text("state = 'owed'"),
+    )
+    op.drop_table("deliveries")
+    op.drop_table("story_versions")
+    op.drop_index("ix_feed_entries_story", table_name="feed_entries")
+    op.drop_index("ix_feed_entries_order", table_name="feed_entries")
+    op.drop_table("feed_entries")
+    op.drop_index("ix_events_story", table_name="events")
+    op.drop_table("events")
+    op.drop_index("ix_subscriptions_publisher", table_name="subscriptions")
+    op.drop_index("ix_subscriptions_owed", table_name="subscriptions")
+    op.drop_table("subscriptions")
+    op.drop_index("ix_stories_updated", table_name="stories")
+    op.drop_index("ix_stories_released", table_name="stories")
+    op.drop_index(
+        "ix_stories_expiry_due",
+        table_name="stories",
+        sqlite_where=sa.text("expired_at IS NULL"),
+        postgresql_where=sa.text("expired_at IS NULL"),
+    )
+    op.drop_index(
+        "ix_stories_embargo_due",
+        table_name="stories",
+        sqlite_where=sa.text("released_at IS NULL"),
+        postgresql_where=sa.text("released_at IS NULL"),
+    )
+    op.drop_table("stories")
+    op.drop_index("ix_publisher_domains_domain", table_name="publisher_domains")
+    op.drop_table("publisher_domains")
+    op.drop_index("ix_hub_requests_due", table_name="hub_requests")
+    op.drop_table("hub_requests")
+    op.drop_index("ix_feed_tokens_publisher", table_name="feed_tokens")
+    op.drop_table("feed_tokens")
+    op.drop_index("ix_eligibility_decisions_publisher", table_name="eligibility_decisions")
+    op.drop_table("eligibility_decisions")
+    op.drop_table("api_keys")
+    op.drop_table("sources")
+    op.drop_table("publishers")
+    op.drop_table("leader_leases")
+    op.drop_table("feed_states")
+    op.drop_table("counters")
+    op.drop_index("ix_audit_entries_subject", table_name="audit_entries")
+    op.drop_table("audit_entries")

@@ -1,0 +1,121 @@
+"""The schema: both databases go up and down alike, and what the migrations make is what the models say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import DatabaseError
+
+from syndicator.domain.base import Base
+from syndicator.errors import ConfigError
+from syndicator.storage import schema
+from syndicator.storage.engine import open_engine
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> Iterator[Engine]:
+    engine = open_engine(empty_database_url)
+    yield engine
+    engine.dispose()
+
+
+def tables(engine: Engine) -> set[str]:
+    return set(inspect(engine).get_table_names())
+
+
+def partial_indexes(engine: Engine) -> set[str]:
+    """Return the names of the indexes that leave rows out."""
+    looking, option = inspect(engine), f"{engine.dialect.name}_where"
+    return {
+        str(index["name"])
+        for table in Base.metadata.tables
+        for index in looking.get_indexes(table)
+        if option in index.get("dialect_options", {})
+    }
+
+
+def test_an_empty_database_becomes_current_and_fits_the_models(empty: Engine) -> None:
+    assert not schema.is_current(empty)
+    schema.upgrade(empty)
+    assert schema.is_current(empty)
+    assert schema.differences(empty) == []
+    assert set(Base.metadata.tables) <= tables(empty)
+
+
+def test_upgrading_twice_changes_nothing(empty: Engine) -> None:
+    schema.upgrade(empty)
+    before = tables(empty)
+    schema.upgrade(empty)
+    assert tables(empty) == before
+
+
+def test_the_way_back_leaves_nothing_and_leads_up_again(empty: Engine) -> None:
+    schema.upgrade(empty)
+    schema.downgrade(empty, "base")
+    assert tables(empty) == {"alembic_version"}
+    assert schema.current_revision(empty) is None
+    schema.upgrade(empty)
+    assert schema.differences(empty) == []
+
+
+def test_partial_indexes_stay_partial(empty: Engine) -> None:
+    schema.upgrade(empty)
+    declared = [index for table in Base.metadata.tables.values() for index in table.indexes]
+    partial = {str(index.name) for index in declared if index.dialect_options[empty.dialect.name]["where"] is not None}
+    assert "ix_deliveries_due" in partial
+    assert partial_indexes(empty) == partial
+
+
+def test_constraints_carry_the_names_of_the_convention(empty: Engine) -> None:
+    schema.upgrade(empty)
+    looking = inspect(empty)
+    assert looking.get_pk_constraint("deliveries")["name"] == "pk_deliveries"
+    assert {key["name"] for key in looking.get_foreign_keys("attempts")} == {"fk_attempts_delivery_id"}
+    assert "uq_deliveries_subscription_id_event_seq" in {key["name"] for key in looking.get_unique_constraints("deliveries")}
+
+
+def test_an_upgrade_that_breaks_off_leaves_nothing_half_done(empty: Engine) -> None:
+    last = next(reversed(Base.metadata.tables))
+    with empty.begin() as connection:
+        connection.execute(text(f"CREATE TABLE {last} (in_the_way INTEGER)"))
+    with pytest.raises(DatabaseError, match="already exists"):
+        schema.upgrade(empty)
+    assert tables(empty) == {last}
+    assert schema.current_revision(empty) is None
+
+
+def test_two_that_upgrade_at_once_wait_for_each_other(empty: Engine) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(schema.upgrade, empty) for _ in range(2)]:
+            done.result()
+    assert schema.differences(empty) == []
+
+
+def test_foreign_keys_hold_again_after_an_upgrade(empty: Engine) -> None:
+    schema.upgrade(empty)
+    with pytest.raises(DatabaseError), empty.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO feed_tokens (public_id, publisher_id, feed, prefix, secret_hash, created_at)"
+                " VALUES ('t', 404, 'latest', 'p', 'h', '2026-01-01')"
+            )
+        )
+
+
+def test_a_database_of_a_newer_version_is_refused_by_name(empty: Engine) -> None:
+    schema.upgrade(empty)
+    with empty.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert not schema.is_current(empty)
+    with pytest.raises(ConfigError, match=r"database\.url: .*9999"):
+        schema.upgrade(empty)
+
+
+def test_the_quick_schema_that_other_tests_use_is_the_migrated_one(database_url: str) -> None:
+    quick = open_engine(database_url)
+    assert schema.is_current(quick)
+    assert schema.differences(quick) == []
+    quick.dispose()
