@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from syndicator.catalogue import Catalogue, read_catalogue
 from syndicator.clock import Clock, utc_now
 from syndicator.config import Config
-from syndicator.render.entry import Terms
+from syndicator.render.entry import MachineUse, Terms
 from syndicator.storage.engine import open_engine, open_sessions
 from syndicator.vault import Vault, open_vault
 
@@ -56,4 +56,5 @@ def terms_of(config: Config) -> Terms:
         license_title=config.license.title,
         license_url=config.license_url,
         apply_url=f"{config.site.base_url}/apply",
+        machine_use=MachineUse(**config.crawlers.model_dump()),
     )

@@ -9,7 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from syndicator.domain.stories import Image, PubStatus, Rights
+from syndicator.domain.stories import Image, PubStatus, Rights, label_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineUse:
+    """What machines may do with the stories; every signal to crawlers and inside feeds is written from this one answer."""
+
+    search: bool = True  # index and show in search results
+    ai_train: bool = False  # train models
+    ai_input: bool = False  # feed an assistant's answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +34,7 @@ class Terms:
     license_title: str
     license_url: str  # absolute, immutable
     apply_url: str  # where a publisher asks to be approved
+    machine_use: MachineUse = MachineUse()
 
     @property
     def rights_text(self) -> str:
@@ -52,7 +62,7 @@ class Entry:
     published: datetime
     updated: datetime
     first_created: datetime
-    embargoed_until: datetime | None = None
+    embargoed_until: datetime | None = None  # only while it lies ahead: the copy of a trusted publisher says so
     expires: datetime | None = None
     rights: Rights = Rights.FREE
     ednote: str = ""
@@ -64,6 +74,15 @@ class Entry:
     def withdrawn(self) -> bool:
         """Killed or taken down: the entry stays to say so, emptied."""
         return self.status is not PubStatus.USABLE
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The section and the tags, each name once; a withdrawn story has none."""
+        found: dict[str, str] = {}
+        for label in () if self.withdrawn else (self.section, *self.tags):
+            if key := label_key(label):
+                found.setdefault(key, " ".join(label.split()))
+        return tuple(found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +106,18 @@ class Feed:
     prev_archive: dict[str, str] | None = None  # RFC 5005, by format
     next_archive: dict[str, str] | None = None
     archive: bool = False
+
+    @property
+    def usable(self) -> tuple[Entry, ...]:
+        """The stories that may be used, in the feed's order."""
+        return tuple(entry for entry in self.entries if not entry.withdrawn)
+
+    @property
+    def gone(self) -> tuple[Entry, ...]:
+        """The withdrawn stories, in whichever list they came."""
+        return tuple(entry for entry in (*self.entries, *self.withdrawn) if entry.withdrawn)
+
+    @property
+    def all_entries(self) -> tuple[Entry, ...]:
+        """Usable and withdrawn stories together, newest first, for formats that have no tombstones."""
+        return tuple(sorted((*self.usable, *self.gone), key=lambda entry: entry.published, reverse=True))

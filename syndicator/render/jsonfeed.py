@@ -1,0 +1,91 @@
+"""JSON Feed 1.1, with the license and what else the format has no member for in an object `_syndicator`.
+
+A withdrawn story stays as an item of the same id, emptied, whose title and content say that it must not be used.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from syndicator.render.elements import feed_links, image_type
+from syndicator.render.entry import Entry, Feed
+from syndicator.render.notice import html_with_notice, summary_with_notice, title_of
+from syndicator.render.plain import cleaned, one_line, rfc3339, summary_of
+
+VERSION = "https://jsonfeed.org/version/1.1"
+
+
+def render_json(feed: Feed) -> bytes:
+    """Render `feed` as JSON Feed 1.1, UTF-8; equal feeds give equal bytes."""
+    feed = cleaned(feed)
+    links = {link["rel"]: link["href"] for link in feed_links(feed, "json")}
+    document = {
+        "version": VERSION,
+        "title": one_line(feed.title),
+        "description": feed.description,
+        "home_page_url": feed.home_url,
+        "feed_url": feed.self_url["json"],
+        "language": feed.language,
+        "authors": [{"name": feed.terms.newsroom, "url": feed.terms.base_url}],
+        "hubs": [{"type": "WebSub", "url": feed.hub_url}] if feed.hub_url else [],
+        "_syndicator": {
+            "about": f"{feed.terms.base_url}/feeds",
+            "updated": rfc3339(feed.updated),
+            "ttl_minutes": feed.ttl_minutes,
+            "license": feed.terms.license_url,
+            "rights": feed.terms.rights_text,
+            "notice_version": feed.terms.notice_version,
+            "contact": feed.terms.contact_email,
+            "archive": feed.archive,
+            "current": links.get("current"),
+            "prev_archive": links.get("prev-archive"),
+            "next_archive": links.get("next-archive"),
+        },
+        "items": [_item(entry, feed) for entry in feed.all_entries],
+    }
+    return json.dumps(_present(document), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
+    whole = feed.full and not entry.withdrawn
+    pictures = () if entry.withdrawn else entry.images
+    return {
+        "id": entry.uri,
+        "url": entry.url,
+        "title": title_of(entry),
+        "summary": summary_of(entry) if whole else None,
+        "content_html": html_with_notice(entry, feed.terms) if whole else summary_with_notice(entry, feed.terms),
+        "image": pictures[0].url if pictures else None,
+        "date_published": rfc3339(entry.published),
+        "date_modified": rfc3339(entry.updated),
+        "authors": [] if entry.withdrawn else [{"name": name} for name in entry.byline],
+        "tags": list(entry.labels),
+        "language": entry.language or feed.language,
+        "attachments": [
+            {"url": image.url, "mime_type": image_type(image.url), "title": _credited(image.caption, image.credit)}
+            for image in pictures
+            if image_type(image.url)
+        ],
+        "_syndicator": {
+            "license": feed.terms.license_url,
+            "rights": feed.terms.rights_text,
+            "notice_version": feed.terms.notice_version,
+            "contact": feed.terms.contact_email,
+            "pub_status": entry.status.value,
+            "version": entry.version,
+            "canonical_url": None if entry.withdrawn else entry.canonical_url,
+            "content": "full" if whole else "summary",
+        },
+    }
+
+
+def _credited(caption: str, credit: str) -> str:
+    return " / ".join(part for part in (caption, credit) if part)
+
+
+def _present(value: Any) -> Any:
+    """Return `value` without members that say nothing."""
+    if isinstance(value, dict):
+        return {key: _present(item) for key, item in value.items() if item not in (None, "", [])}
+    return [_present(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,107 @@
+"""Text that any format can carry: characters XML allows, and the words of a piece of HTML.
+
+What is forbidden by XML 1.0 (section 2.2) makes lxml refuse a whole document, so one bad story would take a feed down. Intake
+removes such characters too; this is the second lock. No format is known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from lxml import etree
+
+from syndicator.render.entry import Entry
+
+T = TypeVar("T")
+
+SUMMARY_LENGTH = 300  # characters of an excerpt, when a story brings no summary
+
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_BLOCKS = frozenset(
+    ("address", "article", "aside", "blockquote", "dd", "div", "dl", "dt", "figcaption", "figure", "footer", "header", "hr")
+    + ("h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "section", "table", "tr", "ul")
+)
+
+
+def cleaned(value: T) -> T:
+    """Return `value`, a string or a dataclass, tuple or dict of such, without the characters that XML forbids."""
+    return _cleaned(value)  # type: ignore[no-any-return]
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        # An enum member is a string too, and stays itself.
+        return _FORBIDDEN.sub("", value) if _FORBIDDEN.search(value) else value
+    if isinstance(value, tuple):
+        return tuple(_cleaned(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _cleaned(getattr(value, field.name)) for field in fields(value) if field.init})
+    return value
+
+
+def one_line(text: str) -> str:
+    """Return `text` trimmed, every run of white space one space."""
+    return " ".join(text.split())
+
+
+def plain_text(html: str) -> str:
+    """Return the words of `html`: paragraphs parted by a blank line, list items led by a hyphen, no markup."""
+    joined = "".join(_pieces(html))
+    return re.sub(r" ?\n ?", "\n", re.sub(r" ?\n[ \n]*\n ?", "\n\n", joined)).strip()
+
+
+def links_of(html: str) -> list[tuple[str, str]]:
+    """Return words and address of each link of `html`, in order, each address once."""
+    found: dict[str, str] = {}
+    for anchor in _tree(html).iter("a"):
+        href = (anchor.get("href") or "").strip()
+        if href and not href.startswith("#"):
+            found.setdefault(href, one_line("".join(anchor.itertext())))
+    return [(words, href) for href, words in found.items()]
+
+
+def excerpt(text: str, length: int = SUMMARY_LENGTH) -> str:
+    """Return the beginning of `text` in one line, cut between words, at most `length` characters."""
+    line = one_line(text)
+    if len(line) <= length:
+        return line
+    return line[: length - 1].rsplit(" ", 1)[0].rstrip(" ,;:–—-") + "…"
+
+
+def summary_of(entry: Entry) -> str:
+    """Return the story's summary in one line of plain text, or the beginning of its body."""
+    return one_line(entry.summary) or excerpt(plain_text(entry.body_html))
+
+
+def whole_second(instant: datetime) -> datetime:
+    """Return `instant` in UTC without its fraction: readers compare dates across formats, and RSS has no fractions."""
+    return instant.astimezone(UTC).replace(microsecond=0)
+
+
+def rfc3339(instant: datetime) -> str:
+    """Write `instant` as RFC 3339 in UTC, in whole seconds, ending in Z."""
+    return whole_second(instant).isoformat().replace("+00:00", "Z")
+
+
+def _tree(html: str) -> Any:
+    parser = etree.HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True, no_network=True)
+    return etree.fromstring(f"<div>{_cleaned(html)}</div>", parser)
+
+
+def _pieces(html: str) -> Iterator[str]:
+    for event, element in etree.iterwalk(_tree(html), events=("start", "end")):
+        starts = event == "start"
+        if element.tag == "br" and starts:
+            yield "\n"
+        elif element.tag == "li":
+            yield "\n- " if starts else "\n"
+        elif element.tag in _BLOCKS:
+            yield "\n\n"
+        if text := element.text if starts else element.tail:
+            yield re.sub(r"\s+", " ", text)
