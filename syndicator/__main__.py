@@ -1,0 +1,5 @@
+"""`python -m syndicator`: the same as the command `syndicator`."""
+
+from syndicator.cli import main
+
+main()

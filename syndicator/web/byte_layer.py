@@ -1,0 +1,137 @@
+"""The byte layer: WSGI in front of Flask that answers polls of public feed documents from memory.
+
+A poll costs one `stat` (is the file still the one in memory?) and two look-ups in dictionaries. What is looked up was made by
+`documents.answer`, which alone knows HTTP; this file only remembers. No database, no rendering, no parsing of a field
+seen before. Everything that is not a public feed document is handed to the application.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syndicator.documents import DamagedDocument, Stored, answer, unpack
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+FEED_PATH = re.compile(r"/feeds/([a-z0-9][a-z0-9-]{0,62}(?:/archive/[1-9][0-9]{0,5})?\.(?:rss|atom|json))")
+MAX_CACHE_BYTES = 64 * 1024 * 1024  # of document bodies, in one web process
+MAX_REMEMBERED = 64  # different sets of request fields per document; browsers and readers use a handful
+MAX_FIELD_CHARS = 512  # a longer field is answered, not remembered
+
+Stamp = tuple[int, int, int]
+Fields = tuple[str, str | None, str | None, str | None]
+Ready = tuple[str, list[tuple[str, str]], list[bytes], tuple[str, str, int]]
+
+
+@dataclass(slots=True)
+class Held:
+    """One document in memory, the stamp of the file it came from, and the answers already given from it."""
+
+    name: str
+    stamp: Stamp
+    stored: Stored
+    ready: dict[Fields, Ready] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return sum(len(body) for body in self.stored.bodies.values())
+
+
+class ByteLayer:
+    """`app` with the public documents of `folder` in front of it.
+
+    `counts` says how often each (feed, format, status) was answered by this process; only documents that exist are counted, so
+    it stays small.
+    """
+
+    def __init__(self, app: WSGIApplication, folder: Path) -> None:
+        self.app = app
+        self.folder = str(folder)
+        self.counts: dict[tuple[str, str, int], int] = {}
+        self._held: dict[str, Held] = {}  # by request path, the oldest first
+        self._held_bytes = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path: str = environ["PATH_INFO"]
+        held = self._held.get(path) or self._find(path)
+        if held is None or (held := self._current(path, held)) is None:
+            return self.app(environ, start_response)
+        fields = (
+            environ["REQUEST_METHOD"],
+            environ.get("HTTP_ACCEPT_ENCODING"),
+            environ.get("HTTP_IF_NONE_MATCH"),
+            environ.get("HTTP_IF_MODIFIED_SINCE"),
+        )
+        status, headers, body, label = held.ready.get(fields) or _prepare(held, fields, environ)
+        self.counts[label] = self.counts.get(label, 0) + 1
+        start_response(status, headers)
+        return body
+
+    def _find(self, path: str) -> Held | None:
+        """Return what to compare with the file of `path`, for a path that can be a document's."""
+        found = FEED_PATH.fullmatch(path)
+        return self._load(path, found[1]) if found else None
+
+    def _current(self, path: str, held: Held) -> Held | None:
+        """Return `held` if its file is still the one we read, else what lies there now."""
+        try:
+            now = os.stat(f"{self.folder}/{held.name}")  # noqa: PTH116  # a Path costs as much as the call
+        except OSError:
+            self._forget(path)
+            return None
+        return held if held.stamp == (now.st_mtime_ns, now.st_ino, now.st_size) else self._load(path, held.name)
+
+    def _load(self, path: str, name: str) -> Held | None:
+        """Read a document into memory; None when there is none that is whole, which the application then answers for."""
+        file = Path(self.folder, name)
+        self._forget(path)
+        try:
+            with file.open("rb") as handle:
+                now = os.fstat(handle.fileno())
+                held = Held(name, (now.st_mtime_ns, now.st_ino, now.st_size), unpack(handle.read(), file))
+        except OSError:
+            return None
+        except DamagedDocument as error:
+            log.error("document damaged path=%s", error.path)
+            return None
+        self._keep(path, held)
+        return held
+
+    def _keep(self, path: str, held: Held) -> None:
+        with self._lock:
+            replaced = self._held.pop(path, None)
+            self._held_bytes += held.size - (replaced.size if replaced else 0)
+            self._held[path] = held
+            while self._held_bytes > MAX_CACHE_BYTES and len(self._held) > 1:
+                self._held_bytes -= self._held.pop(next(iter(self._held))).size
+
+    def _forget(self, path: str) -> None:
+        with self._lock:
+            if gone := self._held.pop(path, None):
+                self._held_bytes -= gone.size
+
+
+def _prepare(held: Held, fields: Fields, environ: WSGIEnvironment) -> Ready:
+    """Answer a set of request fields not met before, and remember the answer with its document."""
+    given = answer(held.stored, environ["REQUEST_METHOD"], environ, private=False)
+    feed = held.name.partition("/")[0].partition(".")[0]
+    label = (feed, held.name.rpartition(".")[2], given.status)
+    body = [given.body] if given.body else []
+    ready = (f"{given.status} {HTTPStatus(given.status).phrase}", given.headers, body, label)
+    if all(value is None or len(value) <= MAX_FIELD_CHARS for value in fields):
+        if len(held.ready) >= MAX_REMEMBERED:
+            held.ready.clear()  # somebody sends rubbish; the usual ones are back after one answer each
+        held.ready[fields] = ready
+    return ready

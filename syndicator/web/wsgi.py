@@ -1,0 +1,30 @@
+"""The WSGI target: `syndicator.web.wsgi:application`, for granian and any other WSGI server.
+
+The settings come from the file named by SYNDICATOR_CONFIG and the environment, as `syndicator web` leaves them for its workers.
+"""
+
+from __future__ import annotations
+
+import os
+
+from syndicator import log
+from syndicator.app import create_app
+from syndicator.config import load_config
+from syndicator.documents import public_folder
+from syndicator.process import WEB_PARENT, end_with_parent
+from syndicator.web.byte_layer import ByteLayer
+
+
+def make_application() -> ByteLayer:
+    """Read the settings and build the application, with the byte layer in front."""
+    if WEB_PARENT in os.environ:
+        end_with_parent(int(os.environ[WEB_PARENT]))
+    config = load_config()
+    log.configure(config.log.format, config.log.level)
+    app = create_app(config)
+    layer = ByteLayer(app.wsgi_app, public_folder(config.data_dir))
+    app.extensions["byte_layer"] = layer  # where /metrics finds the polls
+    return layer
+
+
+application = make_application()
