@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from syndicator.domain.base import Base, choice
@@ -20,6 +20,10 @@ class DeliveryState(StrEnum):
     SUPERSEDED = "superseded"  # a newer version of the story is owed instead
     CANCELLED = "cancelled"  # the subscription ended, or its publisher may no longer have the story
     GIVEN_UP = "given_up"  # the schedule is spent, or the endpoint is gone; somebody is told
+
+
+# Written into the statement, not bound: the planner must see it to use the indexes of what is owed.
+OWED = literal_column("'owed'")
 
 
 class Lane(StrEnum):

@@ -1,0 +1,176 @@
+"""Announcing: what happened to a story becomes an event, its place in the feeds, and deliveries owed; all in the story's own
+transaction, so that either everything is true or nothing is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import and_, func, insert, literal, null, or_, select, update
+from sqlalchemy.orm import Session
+
+from syndicator.access import embargoed
+from syndicator.catalogue import Catalogue
+from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
+from syndicator.domain.feeds import FeedEntry, FeedState, selects
+from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.stories import Event, EventType, PubStatus, Story, StoryVersion
+from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.storage.queries import next_value
+
+WITHDRAWALS = frozenset({EventType.KILLED, EventType.TAKEN_DOWN})
+SILENT = frozenset({EventType.EXPIRED})  # copies said from the start when they end, so nobody is pushed
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Which feeds an event concerns: those that hold the story (or did until now), and those whose documents change."""
+
+    concerned: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+def announce(
+    session: Session,
+    catalogue: Catalogue,
+    story: Story,
+    version: StoryVersion,
+    kind: EventType,
+    *,
+    at: datetime,
+    reason: str = "",
+) -> Event:
+    """Record that `kind` happened to `story`, whose newest version is `version`."""
+    session.flush()
+    hidden = embargoed(story, at)
+    seq = next_value(session, "events")
+    placement = _place(session, catalogue, story, version, kind, at=at)
+    event = Event(
+        seq=seq,
+        type=kind,
+        at=at,
+        story=story,
+        version_number=version.number,
+        feeds=placement.concerned,
+        embargoed=hidden,
+        reason=reason,
+    )
+    session.add(event)
+    session.flush()
+    if placement.changed:
+        stale = update(FeedState).where(FeedState.feed.in_(placement.changed)).values(changed_seq=seq, changed_at=at)
+        session.execute(stale)
+    if kind not in SILENT:
+        _owe(session, event, at)
+        _supersede(session, event, at)
+    return event
+
+
+def selecting_feeds(catalogue: Catalogue, version: StoryVersion) -> list[str]:
+    """Return the names of the feeds that a story like `version` belongs to."""
+    return [
+        feed.name
+        for feed in catalogue
+        if selects(feed.select, section=version.section, tags=version.tags, byline=version.byline, rights=version.rights)
+    ]
+
+
+def _place(
+    session: Session, catalogue: Catalogue, story: Story, version: StoryVersion, kind: EventType, *, at: datetime
+) -> Placement:
+    """Move `story` into and out of the feeds."""
+    selecting = selecting_feeds(catalogue, version)
+    if embargoed(story, at):
+        return Placement(concerned=selecting)
+    shown = set(selecting) if story.pubstatus is PubStatus.USABLE and kind is not EventType.EXPIRED else set()
+    places = {place.feed: place for place in session.scalars(select(FeedEntry).where(FeedEntry.story_id == story.id))}
+    held = {name for name, place in places.items() if place.left_at is None}
+    for name in shown:
+        place = places.get(name)
+        if place is None:
+            place = FeedEntry(feed=name, story_id=story.id)
+            session.add(place)
+        place.left_at, place.tombstone = None, False
+        place.published_at, place.updated_at = story.published_at, at
+    for name in held - shown:
+        places[name].left_at, places[name].tombstone = at, kind in WITHDRAWALS
+    return Placement(concerned=sorted(shown | held), changed=sorted(shown | held))
+
+
+def _owe(session: Session, event: Event, at: datetime) -> None:
+    """Owe `event` to every subscription that matches now, in one statement.
+
+    Those who were owed an earlier event of the story are told of what follows although their feed no longer holds it. What
+    withdraws a story carries no content, so it reaches even prior recipients who are suspended or paused by now.
+    """
+    prior = Subscription.id.in_(select(Delivery.subscription_id).where(Delivery.story_id == event.story_id))
+    may_take = or_(
+        Subscription.publisher_id.is_(None),
+        and_(Publisher.state == PublisherState.APPROVED, Publisher.approved_until > at),
+    )
+    matching = and_(
+        Subscription.state == SubscriptionState.ACTIVE,
+        or_(Subscription.lease_until.is_(None), Subscription.lease_until > at),
+        or_(Subscription.feed.in_(event.feeds), prior),
+        may_take,
+    )
+    if event.embargoed:
+        matching = and_(matching, Publisher.embargo_trusted.is_(True))
+    if event.type.withdraws:
+        matching = or_(matching, and_(prior, Subscription.state != SubscriptionState.ENDED))
+    lane = Lane.URGENT if event.type.urgent else Lane.ORDINARY
+    owed = (
+        select(
+            Subscription.id,
+            literal(event.seq),
+            literal(event.story_id),
+            literal(event.version_number),
+            literal(DeliveryState.OWED.value),
+            literal(LANE_ORDER[lane]),
+            literal(at, type_=Delivery.created_at.type),
+            literal(0),
+            literal(at, type_=Delivery.created_at.type),
+            literal(""),
+            null(),
+        )
+        .outerjoin(Publisher, Publisher.id == Subscription.publisher_id)
+        .where(matching)
+    )
+    columns = [
+        "subscription_id",
+        "event_seq",
+        "story_id",
+        "version_number",
+        "state",
+        "lane",
+        "created_at",
+        "attempt_count",
+        "next_attempt_at",
+        "last_reason",
+        "claimed_by",
+    ]
+    session.execute(insert(Delivery).from_select(columns, owed))
+
+
+def _supersede(session: Session, event: Event, at: datetime) -> None:
+    """Settle older deliveries of the story that nobody is sending just now; one in flight is settled by its own outcome."""
+    newer = select(Delivery.subscription_id).where(Delivery.event_seq == event.seq)
+    older = (
+        update(Delivery)
+        .where(
+            Delivery.story_id == event.story_id,
+            Delivery.event_seq < event.seq,
+            Delivery.state == OWED,
+            or_(Delivery.claimed_until.is_(None), Delivery.claimed_until <= at),
+            Delivery.subscription_id.in_(newer),
+        )
+        .values(state=DeliveryState.SUPERSEDED, settled_at=at, next_attempt_at=None, last_reason=f"superseded by {event.seq}")
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(older)
+
+
+def owed_count(session: Session, event: Event) -> int:
+    """How many subscriptions `event` was owed to."""
+    return session.scalar(select(func.count()).select_from(Delivery).where(Delivery.event_seq == event.seq)) or 0

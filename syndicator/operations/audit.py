@@ -1,0 +1,50 @@
+"""Writing and verifying the audit log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from syndicator.domain.audit import GENESIS, AuditEntry, hash_of
+from syndicator.storage.queries import last_value, next_value
+
+
+def record(session: Session, actor: str, action: str, subject: str, *, at: datetime, **details: Any) -> AuditEntry:
+    """Add an entry; the chain's lock is held until the transaction ends, so call this last."""
+    seq = next_value(session, "audit")
+    previous = session.execute(select(AuditEntry.entry_hash).where(AuditEntry.seq == seq - 1)).scalar_one_or_none() or GENESIS
+    entry = AuditEntry(
+        seq=seq,
+        at=at,
+        actor=actor,
+        action=action,
+        subject=subject,
+        details=details,
+        previous_hash=previous,
+        entry_hash=hash_of(previous, seq, at, actor, action, subject, details),
+    )
+    session.add(entry)
+    session.flush()
+    return entry
+
+
+def verify(session: Session) -> list[str]:
+    """Walk the whole chain and return what is wrong with it, a sentence each; an empty list means that nothing is."""
+    faults: list[str] = []
+    expected_seq, previous = 1, GENESIS
+    for entry in session.execute(select(AuditEntry).order_by(AuditEntry.seq).execution_options(yield_per=1000)).scalars():
+        if entry.seq != expected_seq:
+            faults.append(f"entries {expected_seq} to {entry.seq - 1} are missing")
+        elif entry.previous_hash != previous:
+            faults.append(f"entry {entry.seq} does not follow the one before it")
+        if entry.entry_hash != hash_of(
+            entry.previous_hash, entry.seq, entry.at, entry.actor, entry.action, entry.subject, entry.details
+        ):
+            faults.append(f"entry {entry.seq} has been altered")
+        expected_seq, previous = entry.seq + 1, entry.entry_hash
+    if expected_seq - 1 != last_value(session, "audit"):
+        faults.append(f"entries after {expected_seq - 1} are missing")
+    return faults

@@ -1,0 +1,118 @@
+"""API keys and feed tokens: made, shown once, recognised by hash, revoked."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from syndicator.catalogue import Catalogue
+from syndicator.domain.base import new_id
+from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, Scope
+from syndicator.errors import Conflict, InvalidRequest, NotFound
+from syndicator.operations import audit
+from syndicator.vault import hash_token, new_token, well_formed
+
+KEY_PREFIX = "syn_key"
+TOKEN_PREFIX = "syn_feed"  # noqa: S105 -- the part in front of every token, no secret
+PUBLISHER_SCOPES = (Scope.READ, Scope.SUBSCRIBE)
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+def create_key(
+    session: Session,
+    publisher: Publisher | None,
+    *,
+    actor: str,
+    at: datetime,
+    scopes: tuple[Scope, ...] | None = None,
+    name: str = "",
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Make a key for `publisher`, or for our own newsroom if None; returns it and the secret, which is never seen again.
+
+    Raises InvalidRequest for a scope that its holder may not have.
+    """
+    allowed = PUBLISHER_SCOPES if publisher else (Scope.NEWSROOM, *PUBLISHER_SCOPES)
+    granted = scopes or (PUBLISHER_SCOPES if publisher else (Scope.NEWSROOM,))
+    for scope in granted:
+        if scope not in allowed:
+            raise InvalidRequest(f"a publisher's key cannot have the scope {scope.value!r}", "scopes")
+    secret = new_token(KEY_PREFIX)
+    key = ApiKey(
+        public_id=new_id("key_"),
+        publisher=publisher,
+        name=name,
+        prefix=secret[: len(KEY_PREFIX) + 7],
+        secret_hash=hash_token(secret),
+        scopes=[scope.value for scope in granted],
+        created_at=at,
+        expires_at=expires_at,
+    )
+    session.add(key)
+    session.flush()
+    holder = publisher.public_id if publisher else "newsroom"
+    audit.record(session, actor, "key.create", key.public_id, at=at, holder=holder, scopes=key.scopes)
+    return key, secret
+
+
+def find_key(session: Session, secret: str, *, at: datetime) -> ApiKey | None:
+    """Return the live key that `secret` is; a word that can be none costs no look-up."""
+    if not well_formed(secret, KEY_PREFIX):
+        return None
+    key = session.scalars(select(ApiKey).where(ApiKey.secret_hash == hash_token(secret))).one_or_none()
+    return key if key and key.live(at) else None
+
+
+def create_token(
+    session: Session, catalogue: Catalogue, publisher: Publisher, feed: str, *, actor: str, at: datetime
+) -> tuple[FeedToken, str]:
+    """Make a token by which a feed reader has `feed` for `publisher`. Raises FeedNotFound; InvalidRequest for a public feed."""
+    if catalogue.get(feed).public:
+        raise InvalidRequest(f"the feed {feed!r} is public and needs no token", "feed")
+    secret = new_token(TOKEN_PREFIX)
+    token = FeedToken(
+        public_id=new_id("tok_"),
+        publisher=publisher,
+        feed=feed,
+        prefix=secret[: len(TOKEN_PREFIX) + 7],
+        secret_hash=hash_token(secret),
+        created_at=at,
+    )
+    session.add(token)
+    session.flush()
+    audit.record(session, actor, "token.create", token.public_id, at=at, holder=publisher.public_id, feed=feed)
+    return token, secret
+
+
+def find_token(session: Session, secret: str) -> FeedToken | None:
+    """Return the token that `secret` is, unless revoked."""
+    if not well_formed(secret, TOKEN_PREFIX):
+        return None
+    token = session.scalars(select(FeedToken).where(FeedToken.secret_hash == hash_token(secret))).one_or_none()
+    return token if token and token.revoked_at is None else None
+
+
+def note_use(credential: ApiKey | FeedToken, at: datetime) -> bool:
+    """Note that `credential` was used, to the minute; returns whether there was anything to write."""
+    if credential.last_used_at is not None and at - credential.last_used_at < USE_IS_NOTED_EVERY:
+        return False
+    credential.last_used_at = at
+    return True
+
+
+def revoke(session: Session, reference: str, *, actor: str, at: datetime) -> ApiKey | FeedToken:
+    """Revoke the key or token with the public id or prefix `reference`; raises NotFound, Conflict when it already is."""
+    found: list[ApiKey | FeedToken] = [
+        *session.scalars(select(ApiKey).where((ApiKey.public_id == reference) | (ApiKey.prefix == reference))),
+        *session.scalars(select(FeedToken).where((FeedToken.public_id == reference) | (FeedToken.prefix == reference))),
+    ]
+    if len(found) != 1:
+        raise NotFound(f"there is no key or token {reference!r}")
+    credential = found[0]
+    if credential.revoked_at is not None:
+        raise Conflict(f"{credential.public_id} has been revoked already")
+    credential.revoked_at = at
+    audit.record(session, actor, "credential.revoke", credential.public_id, at=at)
+    return credential

@@ -1,0 +1,122 @@
+"""Publishers: making their records, and deciding about them. Each decision has an actor, a reason and a time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from syndicator.domain.base import new_id
+from syndicator.domain.publishers import EligibilityDecision, Publisher, PublisherDomain, PublisherState, state_may_follow
+from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.errors import Conflict, InvalidRequest, NotFound
+from syndicator.house import House
+from syndicator.operations import audit
+
+
+def add_publisher(session: Session, *, name: str, email: str, domains: list[str], actor: str, at: datetime) -> Publisher:
+    """Make the record of a publisher that has yet to be decided about. Raises InvalidRequest naming the field."""
+    if not name.strip() or len(name) > 200:
+        raise InvalidRequest("a name of 1 to 200 characters is needed", "name")
+    if "@" not in email.strip("@") or len(email) > 254 or any(character.isspace() for character in email):
+        raise InvalidRequest(f"{email!r} is no e-mail address", "email")
+    publisher = Publisher(
+        public_id=new_id("pub_"),
+        name=" ".join(name.split()),
+        email=email,
+        state=PublisherState.APPLICANT,
+        created_at=at,
+        domains=[PublisherDomain(domain=read_domain(domain)) for domain in domains],
+    )
+    session.add(publisher)
+    session.flush()
+    audit.record(session, actor, "publisher.add", publisher.public_id, at=at, name=publisher.name)
+    return publisher
+
+
+def read_domain(text: str) -> str:
+    """Return the host name in its canonical ASCII form. Raises InvalidRequest for what is none."""
+    try:
+        domain = text.strip().rstrip(".").encode("idna").decode().lower()
+    except UnicodeError as error:
+        raise InvalidRequest(f"{text!r} is no domain name", "domain") from error
+    labels = domain.split(".")
+    if len(labels) < 2 or not all(label and label.replace("-", "").isalnum() for label in labels) or labels[-1].isdigit():
+        raise InvalidRequest(f"{text!r} is no domain name", "domain")
+    return domain
+
+
+def get_publisher(session: Session, reference: str, *, lock: bool = False) -> Publisher:
+    """Return the publisher by public id, one of its domains, e-mail address or exact name; raises NotFound."""
+    by_domain = select(PublisherDomain.publisher_id).where(PublisherDomain.domain == reference.lower())
+    named = or_(
+        Publisher.public_id == reference, Publisher.email == reference, Publisher.name == reference, Publisher.id.in_(by_domain)
+    )
+    wanted = select(Publisher).where(named).order_by(Publisher.id).limit(2)
+    if lock:
+        wanted = wanted.with_for_update()
+    found = session.scalars(wanted).all()
+    if not found:
+        raise NotFound(f"there is no publisher {reference!r}")
+    if len(found) > 1:
+        raise Conflict(f"{reference!r} names more than one publisher; use the id, such as {found[0].public_id}")
+    return found[0]
+
+
+def decide(
+    session: Session,
+    house: House,
+    reference: str,
+    new_state: PublisherState,
+    *,
+    reason: str,
+    actor: str,
+    at: datetime,
+    days: int | None = None,
+    terms_signed: bool = False,
+) -> EligibilityDecision:
+    """Move the publisher to `new_state`. An approval lasts `days`, or the policy's term.
+
+    `terms_signed`: the actor vouches that the publisher has accepted the terms in force. Raises InvalidRequest without a reason,
+    Conflict for a move that its present state does not allow.
+    """
+    if not reason.strip():
+        raise InvalidRequest("every decision needs a reason; the publisher reads it", "reason")
+    publisher = get_publisher(session, reference, lock=True)
+    old = publisher.state
+    if not state_may_follow(old, new_state):
+        raise Conflict(f"{publisher.name} is {old.value} and cannot become {new_state.value}")
+    policy = house.config.eligibility
+    publisher.state, publisher.state_reason = new_state, reason.strip()
+    if new_state is PublisherState.APPROVED and (old is not PublisherState.SUSPENDED or days is not None):
+        publisher.approved_until = at + timedelta(days=days or policy.term_days)
+    if terms_signed:
+        publisher.terms_version, publisher.terms_accepted_at = house.config.license.version, at
+    decision = EligibilityDecision(
+        publisher_id=publisher.id,
+        from_state=old,
+        to_state=new_state,
+        reason=reason.strip(),
+        actor=actor,
+        decided_at=at,
+        valid_until=publisher.approved_until if new_state is PublisherState.APPROVED else None,
+        facts={"domains": [domain.domain for domain in publisher.domains]},
+        policy=policy.model_dump(mode="json"),
+    )
+    session.add(decision)
+    if new_state is PublisherState.REVOKED:
+        _pause_subscriptions(session, publisher)
+    audit.record(
+        session, actor, f"publisher.{new_state.value}", publisher.public_id, at=at, reason=reason.strip(), before=old.value
+    )
+    return decision
+
+
+def _pause_subscriptions(session: Session, publisher: Publisher) -> None:
+    """Pause what a revoked publisher subscribed to; paused, it still hears of kills of stories that it had."""
+    session.execute(
+        update(Subscription)
+        .where(Subscription.publisher_id == publisher.id, Subscription.state != SubscriptionState.ENDED)
+        .values(state=SubscriptionState.PAUSED, state_reason="the publisher's approval was revoked")
+    )

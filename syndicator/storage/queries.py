@@ -1,0 +1,152 @@
+"""The questions asked of the store. Each is bounded, and served by an index named in its class.
+
+`find_` may return None, `get_` raises NotFound, `next_value` takes a lock that lasts until the transaction ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import and_, insert, or_, select, tuple_, update
+from sqlalchemy.orm import Session, joinedload
+
+from syndicator.domain.base import Counter
+from syndicator.domain.feeds import FeedEntry
+from syndicator.domain.stories import Event, PubStatus, Rights, Source, SourceKind, Story, StoryVersion
+from syndicator.errors import NotFound, StoryNotFound
+
+
+def next_value(session: Session, counter: str) -> int:
+    """Take the next number of `counter`; others who want one wait until this transaction ends, so there are no gaps."""
+    grow = update(Counter).where(Counter.name == counter).values(value=Counter.value + 1).returning(Counter.value)
+    value = session.execute(grow).scalar_one_or_none()
+    if value is None:
+        session.execute(insert(Counter).values(name=counter, value=1))
+        return 1
+    return value
+
+
+def last_value(session: Session, counter: str) -> int:
+    """Return the newest committed number of `counter`, 0 before the first."""
+    return session.execute(select(Counter.value).where(Counter.name == counter)).scalar_one_or_none() or 0
+
+
+def find_story(session: Session, public_id: str) -> Story | None:
+    """Return the story by its public id, with its current version."""
+    wanted = select(Story).where(Story.public_id == public_id).options(joinedload(Story.current))
+    return session.execute(wanted).scalar_one_or_none()
+
+
+def get_story(session: Session, reference: str, *, lock: bool = False) -> Story:
+    """Return the story by public id or uri; `lock` keeps others from changing it until the transaction ends."""
+    wanted = select(Story).where(or_(Story.public_id == reference, Story.uri == reference))
+    if lock:
+        wanted = wanted.with_for_update(of=Story)
+    story = session.execute(wanted).scalar_one_or_none()
+    if story is None:
+        raise StoryNotFound(reference)
+    return story
+
+
+def find_story_of(session: Session, source_id: int, external_id: str) -> Story | None:
+    """Return the story that `source_id` knows as `external_id`, locked for a change."""
+    wanted = select(Story).where(Story.source_id == source_id, Story.external_id == external_id).with_for_update(of=Story)
+    return session.execute(wanted).scalar_one_or_none()
+
+
+def get_version(session: Session, story_id: int, number: int) -> StoryVersion:
+    wanted = select(StoryVersion).where(StoryVersion.story_id == story_id, StoryVersion.number == number)
+    version = session.execute(wanted).scalar_one_or_none()
+    if version is None:
+        raise NotFound(f"this story has no version {number}")
+    return version
+
+
+def source_called(session: Session, name: str, kind: SourceKind) -> Source:
+    """Return the source called `name`, made on first use: the ways in that push (API, import) need no set-up."""
+    source = session.execute(select(Source).where(Source.name == name)).scalar_one_or_none()
+    if source is None:
+        source = Source(name=name, kind=kind, every_seconds=0, cursor={})
+        session.add(source)
+        session.flush()
+    return source
+
+
+def released_stories(
+    session: Session,
+    *,
+    at: datetime,
+    section: str | None = None,
+    before: tuple[datetime, int] | None = None,
+    limit: int = 20,
+) -> Sequence[Story]:
+    """Return free, usable stories that are out, newest first; `before` is the (published_at, id) of the last one seen."""
+    wanted = (
+        select(Story)
+        .where(
+            Story.released_at.is_not(None),
+            Story.pubstatus == PubStatus.USABLE,
+            Story.rights == Rights.FREE,
+            or_(Story.expires_at.is_(None), Story.expires_at > at),
+        )
+        .options(joinedload(Story.current))
+        .order_by(Story.published_at.desc(), Story.id.desc())
+        .limit(limit)
+    )
+    if section is not None:
+        wanted = wanted.join(Story.current).where(StoryVersion.section == section)
+    if before is not None:
+        wanted = wanted.where(tuple_(Story.published_at, Story.id) < tuple_(*before))
+    return session.execute(wanted).scalars().all()
+
+
+def feed_stories(session: Session, feed: str, limit: int) -> Sequence[FeedEntry]:
+    """Return the newest `limit` entries of `feed`, with their stories and current versions."""
+    wanted = (
+        select(FeedEntry)
+        .where(FeedEntry.feed == feed, FeedEntry.left_at.is_(None))
+        .options(joinedload(FeedEntry.story).joinedload(Story.current))
+        .order_by(FeedEntry.published_at.desc(), FeedEntry.story_id.desc())
+        .limit(limit)
+    )
+    return session.execute(wanted).scalars().all()
+
+
+def feed_tombstones(session: Session, feed: str, since: datetime, limit: int) -> Sequence[FeedEntry]:
+    """Return what was killed or taken down from `feed` since `since`, newest first."""
+    wanted = (
+        select(FeedEntry)
+        .where(FeedEntry.feed == feed, FeedEntry.left_at >= since, FeedEntry.tombstone.is_(True))
+        .options(joinedload(FeedEntry.story).joinedload(Story.current))
+        .order_by(FeedEntry.left_at.desc(), FeedEntry.story_id.desc())
+        .limit(limit)
+    )
+    return session.execute(wanted).scalars().all()
+
+
+def changes_after(session: Session, seq: int, *, limit: int, embargo_trusted: bool, at: datetime) -> Sequence[Event]:
+    """Return events after `seq` in order. What is still under embargo is told only to those trusted with embargoes."""
+    wanted = (
+        select(Event)
+        .join(Event.story)
+        .where(Event.seq > seq)
+        .options(joinedload(Event.story).joinedload(Story.current))
+        .order_by(Event.seq)
+        .limit(limit)
+    )
+    if not embargo_trusted:
+        out = or_(Story.released_at.is_not(None), and_(Story.embargoed_until.is_not(None), Story.embargoed_until <= at))
+        wanted = wanted.where(Event.embargoed.is_(False), out)
+    return session.execute(wanted).scalars().all()
+
+
+def correction_notes(session: Session, story_id: int) -> Sequence[StoryVersion]:
+    """Return the story's newest ten versions that put something right, newest first; readers see the note of each."""
+    wanted = (
+        select(StoryVersion)
+        .where(StoryVersion.story_id == story_id, StoryVersion.correction_note != "")
+        .order_by(StoryVersion.number.desc())
+        .limit(10)
+    )
+    return session.execute(wanted).scalars().all()
