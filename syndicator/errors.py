@@ -10,6 +10,7 @@
     ├── Conflict               the thing asked contradicts what already happened
     │   └── StoryKilled
     ├── AccessDenied           the gate said no; `decision` says why
+    ├── BackupFailed           a backup cannot be made or brought back
     ├── AddressRefused         an address somebody else chose is not one we connect to
     └── FetchFailed            such an address gave no answer we could take; `why` is a fixed word
 
@@ -90,6 +91,12 @@ class AccessDenied(SyndicatorError):
     def __init__(self, reason: Reason, message: str | None = None) -> None:
         super().__init__(message or reason.words)
         self.reason = reason
+
+
+class BackupFailed(SyndicatorError):
+    """A backup cannot be made or brought back. The message says which file, and what stands in the way."""
+
+    reason = Reason.CONFLICT
 
 
 class AddressRefused(SyndicatorError):

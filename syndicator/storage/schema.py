@@ -49,6 +49,10 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
 
 
+def known_revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
 def is_current(engine: Engine) -> bool:
     return current_revision(engine) == newest_revision()
 
