@@ -77,8 +77,8 @@ def feed_links(feed: Feed, form: str) -> list[dict[str, str]]:
 def entry_links(entry: Entry, feed: Feed) -> list[dict[str, str]]:
     """Return the links of an entry, its page not among them: the license, and where the newsroom first published it."""
     links = [_license_link(feed.terms.license_url, feed.terms.license_title)]
-    if entry.canonical_url and not entry.withdrawn:
-        links.append({"rel": "via", "href": entry.canonical_url, "type": "text/html"})
+    if entry.original_url:
+        links.append({"rel": "via", "href": entry.original_url, "type": "text/html"})
     return links
 
 

@@ -76,6 +76,11 @@ class Entry:
         return self.status is not PubStatus.USABLE
 
     @property
+    def original_url(self) -> str:
+        """Where the newsroom itself published it, if that is an address of the web and the story may still be used."""
+        return self.canonical_url if self.canonical_url.startswith(("https://", "http://")) and not self.withdrawn else ""
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The section and the tags, each name once; a withdrawn story has none."""
         found: dict[str, str] = {}

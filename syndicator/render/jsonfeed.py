@@ -11,7 +11,7 @@ from typing import Any
 from syndicator.render.elements import feed_links, image_type
 from syndicator.render.entry import Entry, Feed
 from syndicator.render.notice import html_with_notice, summary_with_notice, title_of
-from syndicator.render.plain import cleaned, one_line, rfc3339, summary_of
+from syndicator.render.plain import cleaned, one_line, present, rfc3339, summary_of
 
 VERSION = "https://jsonfeed.org/version/1.1"
 
@@ -44,7 +44,7 @@ def render_json(feed: Feed) -> bytes:
         },
         "items": [_item(entry, feed) for entry in feed.all_entries],
     }
-    return json.dumps(_present(document), ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(present(document), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
             "contact": feed.terms.contact_email,
             "pub_status": entry.status.value,
             "version": entry.version,
-            "canonical_url": None if entry.withdrawn else entry.canonical_url,
+            "canonical_url": entry.original_url,
             "content": "full" if whole else "summary",
         },
     }
@@ -82,10 +82,3 @@ def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
 
 def _credited(caption: str, credit: str) -> str:
     return " / ".join(part for part in (caption, credit) if part)
-
-
-def _present(value: Any) -> Any:
-    """Return `value` without members that say nothing."""
-    if isinstance(value, dict):
-        return {key: _present(item) for key, item in value.items() if item not in (None, "", [])}
-    return [_present(item) for item in value] if isinstance(value, list) else value

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from syndicator.domain.stories import Image
+from syndicator.domain.stories import Image, Rights
 from syndicator.render.elements import image_type
 from syndicator.render.entry import Entry, Terms
 from syndicator.render.notice import embargo, html_with_notice, title_of, withdrawal
-from syndicator.render.plain import cleaned, one_line, plain_text, rfc3339, summary_of
+from syndicator.render.plain import cleaned, one_line, plain_text, present, rfc3339, summary_of
 
 NinjsVersion = Literal["3.1", "2.2", "1.6"]
 ODRL = "http://www.w3.org/ns/odrl/2/"
@@ -43,9 +43,9 @@ def _ninjs_3_1(entry: Entry, terms: Terms) -> dict[str, Any]:
         "language": entry.language,
         "copyrightHolder": terms.newsroom,
         "copyrightNotice": copyright_notice(entry, terms),
-        "usageTerms": usage_terms(terms),
+        "usageTerms": usage_terms(entry, terms),
         "rightsInfo": {"langId": ODRL, "linkedRights": terms.license_url},
-        "edNote": _note(entry),
+        "edNote": note_of(entry),
         "headlines": [{"role": "main", "contentType": "text/plain", "value": title_of(entry)}],
         "altIds": _alternative_ids(entry),
     }
@@ -57,8 +57,8 @@ def _ninjs_3_1(entry: Entry, terms: Terms) -> dict[str, Any]:
             "subjects": [{"name": label} for label in entry.labels],
             "associations": [_picture(image, number, terms) for number, image in enumerate(entry.images, 1)],
         }
-    told: dict[str, Any] = _present(document)
-    return told
+    said: dict[str, Any] = present(document)
+    return said
 
 
 def _ninjs_1_6(entry: Entry, terms: Terms) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def _ninjs_1_6(entry: Entry, terms: Terms) -> dict[str, Any]:
         "language": entry.language,
         "copyrightholder": terms.newsroom,
         "copyrightnotice": copyright_notice(entry, terms),
-        "usageterms": usage_terms(terms),
+        "usageterms": usage_terms(entry, terms),
         "rightsinfo": {"langid": ODRL, "linkedrights": terms.license_url},
-        "ednote": _note(entry),
+        "ednote": note_of(entry),
         "headline": title_of(entry),
         "altids": {alternative["role"]: alternative["value"] for alternative in _alternative_ids(entry)},
     }
@@ -92,8 +92,8 @@ def _ninjs_1_6(entry: Entry, terms: Terms) -> dict[str, Any]:
             "subject": [{"name": label} for label in entry.labels],
             "associations": {f"picture{number}": _picture_1_6(image, terms) for number, image in enumerate(entry.images, 1)},
         }
-    told: dict[str, Any] = _present(document)
-    return told
+    said: dict[str, Any] = present(document)
+    return said
 
 
 def _as_2_2(document: dict[str, Any]) -> dict[str, Any]:
@@ -110,12 +110,14 @@ def copyright_notice(entry: Entry, terms: Terms) -> str:
     return f"© {entry.published.year} {terms.newsroom}"
 
 
-def usage_terms(terms: Terms) -> str:
-    """Say in one sentence, which is not the notice, under which terms the story may be used."""
+def usage_terms(entry: Entry, terms: Terms) -> str:
+    """Say in other words than the notice's under which terms the story may be used."""
+    if entry.rights is Rights.LICENSED:
+        return f"Only for holders of a license agreement with {terms.newsroom}; write to {terms.contact_email}."
     return f"For approved publishers, without charge, under {terms.license_url}. It covers text and cleared pictures only."
 
 
-def _note(entry: Entry) -> str:
+def note_of(entry: Entry) -> str:
     """What editors must know before all else: that it is withdrawn, held back, or put right, then the newsroom's own note."""
     correction = one_line(entry.correction_note)
     notes = [
@@ -128,7 +130,7 @@ def _note(entry: Entry) -> str:
 
 
 def _alternative_ids(entry: Entry) -> list[dict[str, str]]:
-    ids = {"id": entry.public_id, "url": entry.url, "canonical_url": entry.canonical_url}
+    ids = {"id": entry.public_id, "url": entry.url, "canonical_url": entry.original_url}
     return [{"role": role, "value": value} for role, value in ids.items() if value]
 
 
@@ -174,11 +176,3 @@ def _lower(value: Any) -> Any:
     if isinstance(value, dict):
         return {key.lower(): _lower(item) for key, item in value.items()}
     return [_lower(item) for item in value] if isinstance(value, list) else value
-
-
-def _present(value: Any) -> Any:
-    """Return `value` without members that say nothing."""
-    if isinstance(value, dict):
-        kept = {key: _present(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item not in (None, "", [], {})}
-    return [_present(item) for item in value] if isinstance(value, list) else value

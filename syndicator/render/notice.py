@@ -31,8 +31,7 @@ def notice_text(terms: Terms) -> str:
 
 def html_with_notice(entry: Entry, terms: Terms) -> str:
     """Return the story's body as HTML with the notice at its foot; of a withdrawn story only that it is withdrawn."""
-    entry = cleaned(entry)
-    return "\n".join([*_html_parts(entry), notice_html(cleaned(terms))])
+    return "\n".join([body_html(entry), notice_html(cleaned(terms))])
 
 
 def summary_with_notice(entry: Entry, terms: Terms) -> str:
@@ -43,9 +42,17 @@ def summary_with_notice(entry: Entry, terms: Terms) -> str:
 
 def text_with_notice(entry: Entry, terms: Terms) -> str:
     """Return the story's body as plain text with the notice at its foot; of a withdrawn story only that it is withdrawn."""
-    entry = cleaned(entry)
-    parts = [plain_text(part) for part in _html_parts(entry)]
-    return "\n\n".join([*parts, notice_text(cleaned(terms))])
+    return "\n\n".join([body_text(entry), notice_text(cleaned(terms))])
+
+
+def body_html(entry: Entry) -> str:
+    """Return the story's body without the notice, for renderers that put something between the two."""
+    return "\n".join(_html_parts(cleaned(entry)))
+
+
+def body_text(entry: Entry) -> str:
+    """Return `body_html` as plain text."""
+    return plain_text(body_html(entry))
 
 
 def title_of(entry: Entry) -> str:

@@ -21,10 +21,9 @@ T = TypeVar("T")
 SUMMARY_LENGTH = 300  # characters of an excerpt, when a story brings no summary
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_BLOCKS = frozenset(
-    ("address", "article", "aside", "blockquote", "dd", "div", "dl", "dt", "figcaption", "figure", "footer", "header", "hr")
-    + ("h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "section", "table", "tr", "ul")
-)
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_PARTS = ("address", "article", "aside", "blockquote", "div", "figcaption", "figure", "footer", "header", "p", "pre", "section")
+_BLOCKS = frozenset({*_HEADINGS, *_PARTS, "dd", "dl", "dt", "hr", "ol", "table", "tr", "ul"})
 
 
 def cleaned(value: T) -> T:
@@ -59,7 +58,7 @@ def plain_text(html: str) -> str:
 def links_of(html: str) -> list[tuple[str, str]]:
     """Return words and address of each link of `html`, in order, each address once."""
     found: dict[str, str] = {}
-    for anchor in _tree(html).iter("a"):
+    for anchor in html_tree(html).iter("a"):
         href = (anchor.get("href") or "").strip()
         if href and not href.startswith("#"):
             found.setdefault(href, one_line("".join(anchor.itertext())))
@@ -89,13 +88,24 @@ def rfc3339(instant: datetime) -> str:
     return whole_second(instant).isoformat().replace("+00:00", "Z")
 
 
-def _tree(html: str) -> Any:
+def present(value: Any) -> Any:
+    """Return `value`, made for JSON, without members that say nothing."""
+    if isinstance(value, dict):
+        kept = {key: present(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item not in (None, "", [], {})}
+    return [present(item) for item in value] if isinstance(value, list) else value
+
+
+def html_tree(html: str) -> Any:
+    """Parse `html`, a fragment, however broken, and return the `body` it stands in; comments are dropped."""
     parser = etree.HTMLParser(huge_tree=True, remove_comments=True, remove_pis=True, no_network=True)
-    return etree.fromstring(f"<div>{_cleaned(html)}</div>", parser)
+    root = etree.fromstring(f"<div>{_cleaned(html)}</div>", parser)
+    body = root.find("body")
+    return root if body is None else body
 
 
 def _pieces(html: str) -> Iterator[str]:
-    for event, element in etree.iterwalk(_tree(html), events=("start", "end")):
+    for event, element in etree.iterwalk(html_tree(html), events=("start", "end")):
         starts = event == "start"
         if element.tag == "br" and starts:
             yield "\n"

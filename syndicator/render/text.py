@@ -1,0 +1,37 @@
+"""A story as plain text, to be read, mailed or pasted: headline, byline, body, its links, where it came from, the notice."""
+
+from __future__ import annotations
+
+from syndicator.render.entry import Entry, Terms
+from syndicator.render.notice import body_text, notice_text, title_of
+from syndicator.render.plain import cleaned, links_of, rfc3339
+
+
+def render_text(entry: Entry, terms: Terms) -> str:
+    """Render the story as plain text with one line per paragraph, ending in a line feed."""
+    entry, terms = cleaned(entry), cleaned(terms)
+    parts = [
+        title_of(entry),
+        f"{byline(entry, terms)}\n{rfc3339(entry.published)}",
+        body_text(entry),
+        _links(entry),
+        f"First published at {entry.original_url}" if entry.original_url else "",
+        notice_text(terms),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def byline(entry: Entry, terms: Terms) -> str:
+    """Return who wrote the story and for whom, such as `By Jane Roe and John Doe, Example News`."""
+    names = () if entry.withdrawn else entry.byline
+    if not names:
+        return f"By {terms.newsroom}"
+    *others, last = names
+    joined = f"{', '.join(others)} and {last}" if others else last
+    return f"By {joined}, {terms.newsroom}"
+
+
+def _links(entry: Entry) -> str:
+    links = [] if entry.withdrawn else links_of(entry.body_html)
+    listed = [f"- {words}: {href}" if words and words != href else f"- {href}" for words, href in links]
+    return "\n".join(["Links in this story:", *listed]) if listed else ""
