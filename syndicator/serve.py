@@ -74,7 +74,7 @@ def web_server(target: str, host: str, port: int, workers: int, threads: int = T
         backpressure=CONNECTIONS,
         respawn_failed_workers=True,
         workers_kill_timeout=WORKER_GRACE_SECONDS,
-        log_level=LogLevels.warning,
+        log_level=LogLevels.error,
         log_dictconfig={"incremental": True, "formatters": {}, "handlers": {}, "loggers": {}},  # leaves ours in place
     )
 
