@@ -1,0 +1,49 @@
+// Copy buttons, and nothing else. Without this file, or without a clipboard, every link still leads to what it would copy.
+//
+// data-copy            the text itself
+// data-copy-from       an address whose text is fetched and copied; data-copy-as="text/html" copies it as formatted text
+"use strict";
+
+const SHOWN_FOR_MS = 2500;
+
+function flavours(text, as) {
+  // The promise is handed to the clipboard at once, since some browsers forget the click while a fetch is under way.
+  const blob = (type) => text.then((words) => new Blob([words], { type }));
+  return new ClipboardItem(as === "text/html" ? { "text/html": blob("text/html"), "text/plain": blob("text/plain") } : { "text/plain": blob("text/plain") });
+}
+
+async function fetched(address) {
+  const answer = await fetch(address, { credentials: "same-origin" });
+  if (!answer.ok) throw new Error(`${address} answered ${answer.status}`);
+  return answer.text();
+}
+
+function say(control, words) {
+  const status = document.getElementById("copy-status");
+  const label = control.querySelector("[data-label]") ?? control;
+  const before = (control.dataset.before ??= label.textContent);
+  label.textContent = words;
+  if (status) status.textContent = words;
+  clearTimeout(Number(control.dataset.timer));
+  control.dataset.timer = String(setTimeout(() => { label.textContent = before; }, SHOWN_FOR_MS));
+}
+
+async function copy(event) {
+  const control = event.currentTarget;
+  event.preventDefault();
+  const { copy: text, copyFrom, copyAs } = control.dataset;
+  try {
+    await navigator.clipboard.write([flavours(copyFrom ? fetched(copyFrom) : Promise.resolve(text), copyAs)]);
+    say(control, "Copied");
+  } catch {
+    if (control.href) location.assign(control.href);
+    else say(control, "Not copied");
+  }
+}
+
+if (navigator.clipboard?.write) {
+  for (const control of document.querySelectorAll("[data-copy], [data-copy-from]")) {
+    control.hidden = false;
+    control.addEventListener("click", copy);
+  }
+}
