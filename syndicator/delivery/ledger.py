@@ -91,6 +91,13 @@ def release(session: Session, ids: Sequence[int], *, worker: str) -> None:
     session.execute(mine.values(claimed_by=None, claimed_until=None).execution_options(synchronize_session=False))
 
 
+def postpone(session: Session, ids: Sequence[int], *, worker: str, until: datetime) -> None:
+    """Give claimed deliveries back that were not tried, since their host had its share already."""
+    mine = update(Delivery).where(Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker)
+    later = mine.values(claimed_by=None, claimed_until=None, next_attempt_at=until)
+    session.execute(later.execution_options(synchronize_session=False))
+
+
 def settle(
     session: Session,
     results: Sequence[Result],

@@ -83,7 +83,7 @@ def _parcel(delivery: Delivery, entry: Entry, house: House, at: datetime) -> Par
         entry=entry,
         terms=house.terms,
         feed=_frame(subscription, event, entry, house) if subscription.channel is ChannelKind.WEBSUB else None,
-        topic=subscription.topic,
+        topic=house.vault.unlock(subscription.topic) if subscription.topic else "",
         reason=event.reason,
     )
 

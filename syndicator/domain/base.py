@@ -68,16 +68,6 @@ class Counter(Base):
     value: Mapped[int] = mapped_column(default=0)
 
 
-class LeaderLease(Base):
-    """Who runs the timetable. A holder that stops renewing loses it at `until`."""
-
-    __tablename__ = "leader_leases"
-
-    name: Mapped[str] = mapped_column(String(40), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(80))
-    until: Mapped[datetime]
-
-
 def new_id(prefix: str, length: int = 16) -> str:
     """Return an opaque id such as `pub_7q2…`: `length` random characters of five bits each."""
     return prefix + "".join(secrets.choice(CROCKFORD) for _ in range(length))

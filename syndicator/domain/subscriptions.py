@@ -52,7 +52,7 @@ class Subscription(Base):
     secret: Mapped[str | None] = mapped_column(Text)  # encrypted
     old_secret: Mapped[str | None] = mapped_column(Text)  # encrypted; signs beside the new one until old_secret_until
     old_secret_until: Mapped[datetime | None]
-    topic: Mapped[str] = mapped_column(String(2048), default="")  # WebSub: the feed URL subscribed to
+    topic: Mapped[str | None] = mapped_column(Text)  # WebSub: the feed URL subscribed to; encrypted, a private one holds a token
     websub_key: Mapped[str | None] = mapped_column(
         String(64)
     )  # SHA-256 of topic and callback: they are the identity (WebSub 5.1)
@@ -72,7 +72,8 @@ class HubRequest(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mode: Mapped[str] = mapped_column(String(12))  # subscribe, unsubscribe, denied
-    topic: Mapped[str] = mapped_column(String(2048))
+    websub_key: Mapped[str] = mapped_column(String(64), unique=True)  # a newer request takes the place of an older one
+    topic: Mapped[str] = mapped_column(Text)  # encrypted, since a private one holds a token
     callback: Mapped[str] = mapped_column(String(2048))
     secret: Mapped[str | None] = mapped_column(Text)  # encrypted
     lease_seconds: Mapped[int]

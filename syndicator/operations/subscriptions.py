@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from syndicator.channels.webhook import new_webhook_secret
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
 from syndicator.domain.publishers import Publisher
-from syndicator.domain.subscriptions import ChannelKind, HubRequest, Subscription, SubscriptionState
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit
@@ -74,6 +74,14 @@ def get_subscription(session: Session, public_id: str, publisher_id: int | None 
     return subscription
 
 
+def subscriptions_of(session: Session, publisher_id: int | None) -> Sequence[Subscription]:
+    """Return the subscriptions of one publisher or, with None, of all, newest first."""
+    wanted = select(Subscription).order_by(Subscription.id.desc()).limit(1000)
+    if publisher_id is not None:
+        wanted = wanted.where(Subscription.publisher_id == publisher_id)
+    return session.scalars(wanted).all()
+
+
 def pause(session: Session, subscription: Subscription, *, reason: str, actor: str, at: datetime) -> None:
     """Send nothing more until it is resumed; what is owed by now is kept, what happens meanwhile is not owed (kills are)."""
     reschedule_owed(session, subscription.id, None)
@@ -124,34 +132,3 @@ def _change_state(
         raise Conflict(f"subscription {subscription.public_id} has ended; make a new one")
     subscription.state, subscription.state_reason = state, reason
     audit.record(session, actor, f"subscription.{state.value}", subscription.public_id, at=at, reason=reason)
-
-
-# -- WebSub: a request is kept, verified at its callback by the engine, and only then counts (WebSub 5.3) ----------------------
-
-
-def websub_key(topic: str, callback: str) -> str:
-    """The identity of a WebSub subscription: topic and callback, query included (5.1)."""
-    return hashlib.sha256(f"{topic}\n{callback}".encode()).hexdigest()
-
-
-def settle_hub_request(session: Session, request: HubRequest, feed: str, *, at: datetime) -> Subscription | None:
-    """Do what a verified request asks: make or renew the subscription, or end it."""
-    key = websub_key(request.topic, request.callback)
-    subscription = session.scalars(select(Subscription).where(Subscription.websub_key == key).with_for_update()).one_or_none()
-    if request.mode == "unsubscribe":
-        if subscription is not None and subscription.state is not SubscriptionState.ENDED:
-            end(session, subscription, reason="unsubscribed", actor="hub", at=at)
-        return subscription
-    if subscription is None:
-        subscription = Subscription(
-            public_id=new_id("sub_"), channel=ChannelKind.WEBSUB, created_at=at, websub_key=key, options={}
-        )
-        session.add(subscription)
-    subscription.feed = feed
-    subscription.topic, subscription.endpoint = request.topic, request.callback
-    subscription.publisher_id = request.publisher_id
-    subscription.secret, subscription.old_secret = request.secret, None
-    subscription.state, subscription.state_reason = SubscriptionState.ACTIVE, ""
-    subscription.lease_until = at + timedelta(seconds=request.lease_seconds)
-    session.flush()
-    return subscription

@@ -1,0 +1,67 @@
+"""create_app(config): joins house, sources, channels and blueprints, and does nothing else. Only this module knows everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from syndicator.channels import PostChannel
+from syndicator.channels.webhook import Webhook
+from syndicator.channels.websub import WebSub
+from syndicator.config import Config
+from syndicator.delivery.engine import Engine
+from syndicator.delivery.sender import Sender
+from syndicator.domain.subscriptions import ChannelKind
+from syndicator.house import House, open_house
+from syndicator.outbound import Outbound
+from syndicator.web import pages, problems
+from syndicator.web.api import api
+from syndicator.web.feeds import feeds
+from syndicator.web.health import health
+from syndicator.web.hub import hub
+from syndicator.web.newsroom import newsroom
+from syndicator.web.site import site
+
+BLUEPRINTS = (site, feeds, hub, api, newsroom, health)
+
+
+def create_app(config: Config, house: House | None = None) -> Flask:
+    """Return the WSGI application for `config`; `house` is handed in by those who have opened it already."""
+    app = Flask("syndicator.web")
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.server.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=config.server.max_body_bytes,
+        MAX_FORM_PARTS=1000,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=config.site.base_url.startswith("https:"),
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["house"] = house or open_house(config)
+    app.extensions["outbound"] = open_outbound(config)
+    pages.furnish(app, app.extensions["house"])
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    problems.register(app)
+    if config.server.trusted_proxies:
+        hops = config.server.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    return app
+
+
+def open_outbound(config: Config) -> Outbound:
+    return Outbound(config.outbound, config.user_agent)
+
+
+def post_channels() -> Mapping[str, PostChannel]:
+    """The ways out whose bytes the sender moves. A new one is a new file and a line here."""
+    return {ChannelKind.WEBHOOK.value: Webhook(), ChannelKind.WEBSUB.value: WebSub()}
+
+
+def create_engine(house: House) -> Engine:
+    """Return the delivery engine for `house`."""
+    push = house.config.push
+    sender = Sender(open_outbound(house.config), concurrency=push.concurrency, per_host=push.max_in_flight_per_host)
+    return Engine(house, sender, post_channels())

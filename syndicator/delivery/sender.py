@@ -1,0 +1,369 @@
+"""The fan-out: moves the requests of webhook and WebSub, many at a time, over libcurl's multi interface in one thread.
+
+What is sent and what an answer means is the channels' business; what is owed and when, the engine's. Here it is decided only who
+goes next: a few connections to one host, and hosts that were slow in a lane of their own, so that nobody waits for somebody
+else's server. Every connection is judged by outbound.py at the address it really goes to. Redirects are not followed.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, NamedTuple
+
+import pycurl
+
+from syndicator.channels import Answer, Request
+from syndicator.errors import AddressRefused
+from syndicator.outbound import CheckedUrl, Outbound
+
+SLOW_SECONDS = 2.0
+KEPT_ANSWER_BYTES = 20_000
+HEADER_LINES = 100
+REMEMBERED_SLOW_HOSTS = 10_000
+
+ERRORS = {
+    pycurl.E_OPERATION_TIMEDOUT: "timeout",
+    pycurl.E_COULDNT_RESOLVE_HOST: "dns",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "connect",
+    pycurl.E_COULDNT_CONNECT: "connect",
+    pycurl.E_SSL_CONNECT_ERROR: "tls",
+    pycurl.E_PEER_FAILED_VERIFICATION: "tls",
+    pycurl.E_SSL_CERTPROBLEM: "tls",
+    pycurl.E_SSL_CIPHER: "tls",
+    pycurl.E_SSL_CACERT_BADFILE: "tls",
+    pycurl.E_SSL_ISSUER_ERROR: "tls",
+}
+
+
+class Sender:
+    """Sends requests and hands back answers by key. Not safe to share between threads; nothing in it ever waits for a receiver.
+
+    Up to `concurrency` connections carry requests at once, `per_host` of them to one host. A request that has been under way for
+    SLOW_SECONDS gives its place up to the next one and goes on beside (at most `concurrency` of those); its host starts in the
+    slow lane, a quarter of the places, until it answers quickly again. More than `backlog` waiting requests should not be
+    submitted: `room()` says how many may. A host with an eighth of them waiting, or slow hosts with a quarter, take no more:
+    such a request is answered `busy` at once and was not tried.
+    """
+
+    def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
+        self._outbound = outbound
+        self._concurrency = concurrency
+        self._slow_places = max(1, concurrency // 4)
+        self._per_host = per_host
+        self._backlog = 4 * concurrency
+        self._hosts: dict[str, _Host] = {}
+        self._slow_hosts: OrderedDict[str, None] = OrderedDict()
+        self._lanes = {False: _Lane(), True: _Lane()}  # by whether slow
+        self._queued = 0
+        self._finished: list[tuple[int, Answer]] = []
+        self._wires: dict[pycurl.Curl, _Wire] = {}
+        self._idle: list[_Wire] = []
+        self._epoll = select.epoll()
+        self._polled: set[int] = set()
+        self._timer_at: float | None = None
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+
+    def submit(self, key: int, request: Request) -> None:
+        """Queue `request`; its answer comes out of `pump` under `key`."""
+        try:
+            checked = self._outbound.check_url(request.url)
+        except AddressRefused:
+            self._finished.append((key, Answer(status=0, error="address-refused")))
+            return
+        job = _Job(key, checked, request, [_header_line(name, value) for name, value in request.headers])
+        host = self._hosts.get(checked.host) or _Host(checked.host)
+        if len(host.waiting) >= self._backlog // 8 or self._slow_queue_is_full(host):
+            self._finished.append((key, Answer(status=0, error="busy")))
+            return
+        self._hosts[host.name] = host
+        host.waiting.append(job)
+        self._queued += 1
+        self._line_up(host)
+
+    def pump(self, timeout_seconds: float) -> list[tuple[int, Answer]]:
+        """Move bytes until something has finished or the time is over; returns what finished, each key once."""
+        limit = monotonic() + timeout_seconds
+        while True:
+            self._age(monotonic())
+            self._start_waiting()
+            left = max(limit - monotonic(), 0.0)
+            self._move(0.0 if self._finished else left)
+            self._collect()
+            if self._finished or monotonic() >= limit:
+                self._start_waiting()
+                finished, self._finished = self._finished, []
+                return finished
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have been submitted and not handed back."""
+        return len(self._wires) + len(self._finished) + self._queued
+
+    def room(self) -> int:
+        """How many more requests may be submitted now."""
+        return max(0, self._backlog - self._queued - len(self._finished))
+
+    def close(self) -> None:
+        """Break off everything. What was under way is not handed back."""
+        for wire in [*self._wires.values(), *self._idle]:
+            if wire.curl in self._wires:
+                self._multi.remove_handle(wire.curl)
+            wire.close()
+        self._multi.close()
+        self._epoll.close()
+        self._wires.clear()
+        self._idle.clear()
+
+    def _slow_queue_is_full(self, host: _Host) -> bool:
+        if host.name not in self._slow_hosts:
+            return False
+        waiting = sum(len(other.waiting) for other in self._hosts.values() if other.name in self._slow_hosts)
+        return waiting >= self._backlog // 4
+
+    def _line_up(self, host: _Host) -> None:
+        """Give a host that has something to send, and a connection to spare, its place at the end of its lane."""
+        if host.waiting and not host.lined_up and host.active < self._per_host:
+            host.lined_up = True
+            self._lanes[host.name in self._slow_hosts].hosts.append(host)
+
+    def _start_waiting(self) -> None:
+        for slow, places in ((False, self._concurrency), (True, self._slow_places)):
+            lane = self._lanes[slow]
+            while lane.hosts and len(lane.under_way) < places:
+                host = lane.hosts.popleft()
+                host.lined_up = False
+                if (host.name in self._slow_hosts) is not slow:
+                    self._line_up(host)
+                    continue
+                self._start(host, lane)
+                self._line_up(host)
+
+    def _start(self, host: _Host, lane: _Lane) -> None:
+        wire = self._idle.pop() if self._idle else _Wire(self._outbound)
+        wire.load(host.waiting.popleft())
+        self._queued -= 1
+        host.active += 1
+        lane.under_way[wire] = monotonic()
+        self._wires[wire.curl] = wire
+        self._multi.add_handle(wire.curl)
+
+    def _age(self, now: float) -> None:
+        """Move requests that take long out of the way of the others."""
+        quick, slow = self._lanes[False].under_way, self._lanes[True].under_way
+        while quick and len(slow) < self._concurrency:
+            wire, started = next(iter(quick.items()))  # the oldest: places are taken in order
+            if started + SLOW_SECONDS > now:
+                return
+            slow[wire] = quick.pop(wire)
+            self._remember_slow(wire.job.checked.host)
+
+    def _remember_slow(self, host: str) -> None:
+        self._slow_hosts[host] = None
+        self._slow_hosts.move_to_end(host)
+        if len(self._slow_hosts) > REMEMBERED_SLOW_HOSTS:
+            self._slow_hosts.popitem(last=False)
+
+    def _move(self, seconds: float) -> None:
+        """Wait for sockets at most `seconds` and let libcurl move what is ready."""
+        now = monotonic()
+        if self._timer_at is not None:
+            seconds = min(seconds, max(self._timer_at - now, 0.0))
+        quick = self._lanes[False]
+        if quick.under_way and quick.hosts:  # somebody waits for a place that ageing may give
+            seconds = min(seconds, max(next(iter(quick.under_way.values())) + SLOW_SECONDS - now, 0.01))
+        for descriptor, events in self._epoll.poll(seconds):
+            flags = pycurl.CSELECT_IN if events & select.EPOLLIN else 0
+            flags |= pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0
+            flags |= pycurl.CSELECT_ERR if events & (select.EPOLLERR | select.EPOLLHUP) else 0
+            self._multi.socket_action(descriptor, flags)
+        if self._timer_at is not None and monotonic() >= self._timer_at:
+            self._timer_at = None
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _collect(self) -> None:
+        more = 1
+        while more:
+            more, done, failed = self._multi.info_read()
+            for curl in done:
+                self._finish(curl, 0)
+            for curl, number, _ in failed:
+                self._finish(curl, number)
+
+    def _finish(self, curl: pycurl.Curl, error: int) -> None:
+        self._multi.remove_handle(curl)
+        wire = self._wires.pop(curl)
+        lane = self._lanes[wire not in self._lanes[False].under_way]
+        seconds = monotonic() - lane.under_way.pop(wire)
+        host = self._hosts[wire.job.checked.host]
+        host.active -= 1
+        if seconds > SLOW_SECONDS:
+            self._remember_slow(host.name)
+        else:
+            self._slow_hosts.pop(host.name, None)
+        self._line_up(host)
+        if not host.active and not host.waiting:
+            del self._hosts[host.name]
+        self._finished.append((wire.job.key, wire.answer(error, int(seconds * 1000))))
+        wire.unload()
+        self._idle.append(wire)
+
+    def _watch(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
+        """Libcurl says which events of a socket it wants to hear of."""
+        if what == pycurl.POLL_REMOVE:
+            if descriptor in self._polled:
+                self._polled.remove(descriptor)
+                self._epoll.unregister(descriptor)
+            return
+        mask = (select.EPOLLIN if what & pycurl.POLL_IN else 0) | (select.EPOLLOUT if what & pycurl.POLL_OUT else 0)
+        if descriptor in self._polled:
+            self._epoll.modify(descriptor, mask)
+        else:
+            self._polled.add(descriptor)
+            self._epoll.register(descriptor, mask)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
+
+
+class _Job(NamedTuple):
+    key: int
+    checked: CheckedUrl
+    request: Request
+    header_lines: list[bytes]
+
+
+@dataclass(slots=True)
+class _Host:
+    """What waits for one host, and how many connections it has. `lined_up`: it stands in a lane."""
+
+    name: str
+    waiting: deque[_Job] = field(default_factory=deque)
+    active: int = 0
+    lined_up: bool = False
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Hosts that may start a request, in turn, and what is under way with its start (monotonic seconds), oldest first."""
+
+    hosts: deque[_Host] = field(default_factory=deque)
+    under_way: dict[_Wire, float] = field(default_factory=dict)
+
+
+class _Wire:
+    """One libcurl handle, used again and again, and what it carries now."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+        self._socket: socket.socket | None = None
+        self._refused = False
+        self._headers: list[bytes] = []
+        self._body = bytearray()
+        self._received_bytes = 0
+        self.job: _Job
+        self.curl = pycurl.Curl()
+        rules = outbound.rules
+        for option, value in (
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.FOLLOWLOCATION, 0),
+            (pycurl.PATH_AS_IS, 1),
+            (pycurl.PROXY, rules.egress_proxy),  # empty: none, whatever the environment says
+            (pycurl.HTTPPROXYTUNNEL, 1 if rules.egress_proxy else 0),
+            (pycurl.USERAGENT, outbound.user_agent),
+            (pycurl.CAINFO, outbound.ca_file),
+            (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+            (pycurl.CONNECTTIMEOUT_MS, int(rules.connect_timeout_seconds * 1000)),
+            (pycurl.TIMEOUT_MS, int(rules.total_timeout_seconds * 1000)),
+            (pycurl.OPENSOCKETFUNCTION, self._open),
+            (pycurl.HEADERFUNCTION, self._take_header),
+            (pycurl.WRITEFUNCTION, self._take_body),
+        ):
+            self.curl.setopt(option, value)
+
+    def load(self, job: _Job) -> None:
+        """Get ready to send `job`."""
+        self.job = job
+        self.curl.setopt(pycurl.URL, job.checked.url)
+        self.curl.setopt(pycurl.HTTPHEADER, [b"Expect:", *job.header_lines])
+        if job.request.method == "POST":
+            self.curl.setopt(pycurl.POST, 1)
+            self.curl.setopt(pycurl.POSTFIELDS, job.request.body)
+        else:
+            self.curl.setopt(pycurl.HTTPGET, 1)
+
+    def unload(self) -> None:
+        """Forget what was carried."""
+        del self.job
+        self.curl.setopt(pycurl.POSTFIELDS, b"")
+        self._headers, self._body, self._received_bytes, self._refused = [], bytearray(), 0, False
+        self._close_socket()
+
+    def close(self) -> None:
+        self._close_socket()
+        self.curl.close()
+
+    def answer(self, error: int, duration_ms: int) -> Answer:
+        """Say what came back. Once the headers are whole the receiver has answered, however the rest of the body went."""
+        status = int(self.curl.getinfo(pycurl.RESPONSE_CODE))
+        if status >= 200 and self._headers and self._headers[-1] in {b"\r\n", b"\n"}:
+            return Answer(status=status, headers=_read_headers(self._headers), body=bytes(self._body), duration_ms=duration_ms)
+        proxy_refused = 400 <= int(self.curl.getinfo(pycurl.HTTP_CONNECTCODE)) < 500
+        word = "address-refused" if self._refused or proxy_refused else ERRORS.get(error, "broken-answer")
+        return Answer(status=0, error=word, duration_ms=duration_ms)
+
+    def _open(self, purpose: int, place: Any) -> socket.socket | int:
+        """Open the socket for a connection to `place`, unless that is an address we do not connect to.
+
+        libcurl comes here once for each address of a name; after one refusal it gets none, as a name with both kinds is a trick.
+        """
+        family, kind, protocol, address = place
+        if not self._outbound.rules.egress_proxy and (self._refused or not self._outbound.address_allowed(_text(address[0]))):
+            self._refused = True
+            return int(pycurl.SOCKET_BAD)
+        self._close_socket()
+        self._socket = socket.socket(family, kind, protocol)
+        return self._socket
+
+    def _close_socket(self) -> None:
+        """Let go of our handle of the connection; libcurl works with a duplicate."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _take_header(self, line: bytes) -> None:
+        if line.startswith(b"HTTP/"):  # after a 1xx comes the real answer
+            self._headers.clear()
+        if len(self._headers) < HEADER_LINES or line in {b"\r\n", b"\n"}:
+            self._headers.append(line)
+
+    def _take_body(self, piece: bytes) -> int | None:
+        """Keep the beginning and count the rest; too much breaks the transfer off."""
+        self._received_bytes += len(piece)
+        self._body += piece[: KEPT_ANSWER_BYTES - len(self._body)]
+        return 0 if self._received_bytes > self._outbound.rules.max_answer_bytes else None
+
+
+def _header_line(name: str, value: str) -> bytes:
+    line = f"{name}: {value}".encode("latin-1")
+    if any(byte < 32 or byte == 127 for byte in line):
+        raise ValueError(f"header {name!r} holds a control character")
+    return line
+
+
+def _read_headers(lines: list[bytes]) -> dict[str, str]:
+    """Names in lower case; the last of several stands."""
+    pairs = (line.decode("latin-1").partition(":") for line in lines[1:-1])
+    return {name.strip().lower(): value.strip() for name, colon, value in pairs if colon}
+
+
+def _text(address: str | bytes) -> str:
+    return address.decode("ascii", "replace") if isinstance(address, bytes) else address

@@ -1,0 +1,139 @@
+"""The timetable: names and intervals, no logic. APScheduler runs it in the one process that holds the lead.
+
+A late job runs once and at once (`misfire_grace_time` None, coalesce), never several times to catch up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import token_hex
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.orm import Session
+
+from syndicator.domain.jobs import JobRun
+from syndicator.errors import NotFound
+from syndicator.house import House
+from syndicator.operations import keep_time
+from syndicator.operations.lead import give_up_lead, take_lead
+from syndicator.operations.pull import due_sources, pull_source
+from syndicator.outbound import Outbound
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`run` does the work and says in a sentence what it did; empty when there was nothing to do."""
+
+    name: str
+    every_seconds: int
+    run: Callable[[House, Outbound], str]
+
+
+def _in_transaction(verb: Callable[[Session, House], int], words: str) -> Callable[[House, Outbound], str]:
+    def run(house: House, _outbound: Outbound) -> str:
+        with house.sessions.begin() as session:
+            count = verb(session, house)
+        return f"{count} {words}" if count else ""
+
+    return run
+
+
+def _pull_sources(house: House, outbound: Outbound) -> str:
+    with house.sessions() as session:
+        due = due_sources(session, house.clock())
+    for source_id in due:
+        pull_source(house, outbound, source_id)
+    return f"{len(due)} sources pulled" if due else ""
+
+
+JOBS = (
+    Job(
+        "lift-embargoes",
+        2,
+        _in_transaction(lambda session, house: keep_time.lift_embargoes(session, house, at=house.clock()), "embargoes lifted"),
+    ),
+    Job(
+        "expire-stories",
+        10,
+        _in_transaction(lambda session, house: keep_time.expire_stories(session, house, at=house.clock()), "stories expired"),
+    ),
+    Job("pull-sources", 15, _pull_sources),
+    Job(
+        "expire-approvals",
+        60,
+        _in_transaction(lambda session, house: keep_time.expire_approvals(session, at=house.clock()), "approvals expired"),
+    ),
+    Job("end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")),
+    Job(
+        "retire-tombstones",
+        600,
+        _in_transaction(lambda session, house: keep_time.retire_tombstones(session, at=house.clock()), "feeds freed of old tombstones"),
+    ),
+)
+
+
+def get_job(name: str) -> Job:
+    """Return the job called `name`; raises NotFound."""
+    for job in JOBS:
+        if job.name == name:
+            return job
+    raise NotFound(f"there is no job {name!r}; there are {', '.join(job.name for job in JOBS)}")
+
+
+def run_job(job: Job, house: House, outbound: Outbound) -> str:
+    """Run `job` now and record how it went; a failure is recorded and raised."""
+    with house.sessions.begin() as session:
+        record = session.get(JobRun, job.name) or JobRun(job=job.name, started_at=house.clock(), failures=0)
+        record.started_at, record.finished_at = house.clock(), None
+        session.add(record)
+    try:
+        outcome = job.run(house, outbound)
+    except Exception as error:
+        _finish(job, house, f"failed: {type(error).__name__}", failed=True)
+        raise
+    _finish(job, house, outcome, failed=False)
+    return outcome
+
+
+def _finish(job: Job, house: House, outcome: str, *, failed: bool) -> None:
+    with house.sessions.begin() as session:
+        record = session.get_one(JobRun, job.name)
+        record.finished_at, record.outcome = house.clock(), outcome
+        record.failures = record.failures + 1 if failed else 0
+
+
+class Timetable:
+    """Runs the jobs while it holds the lead. `start` returns at once; `stop` waits for what is running and gives the lead up."""
+
+    def __init__(self, house: House, outbound: Outbound) -> None:
+        self._house, self._outbound = house, outbound
+        self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{token_hex(4)}"
+        self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
+        for job in JOBS:
+            self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        self._scheduler.shutdown(wait=True)
+        with self._house.sessions.begin() as session:
+            give_up_lead(session, self._holder, at=self._house.clock())
+
+    def _run(self, job: Job) -> None:
+        """Run one job if we lead. The timetable outlives whatever goes wrong inside a job: it is logged, and tried again."""
+        try:
+            with self._house.sessions.begin() as session:
+                leads = take_lead(session, self._holder, at=self._house.clock())
+            if leads:
+                outcome = run_job(job, self._house, self._outbound)
+                if outcome:
+                    log.info("job done job=%s outcome=%s", job.name, outcome)
+        except Exception:
+            log.exception("job failed job=%s", job.name)

@@ -1,0 +1,73 @@
+"""Looking at deliveries, and sending one again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload
+
+from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
+from syndicator.domain.stories import Event, EventType
+from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.errors import Conflict, NotFound
+from syndicator.operations import audit
+
+WHOLE = (joinedload(Delivery.subscription), joinedload(Delivery.event).joinedload(Event.story))
+
+
+def deliveries_of(session: Session, publisher_id: int | None, *, before_id: int, limit: int) -> Sequence[Delivery]:
+    """Return the newest deliveries before `before_id`, of one publisher or, with None, of all."""
+    wanted = select(Delivery).where(Delivery.id < before_id).order_by(Delivery.id.desc()).limit(limit).options(*WHOLE)
+    if publisher_id is not None:
+        mine = select(Subscription.id).where(Subscription.publisher_id == publisher_id)
+        wanted = wanted.where(Delivery.subscription_id.in_(mine))
+    return session.scalars(wanted).all()
+
+
+def get_delivery(session: Session, uid: str, publisher_id: int | None = None) -> Delivery:
+    """Return the delivery that receivers know as `uid`; with `publisher_id`, only if it is that publisher's."""
+    _, _, tail = uid.partition("dlv_")
+    subscription_id, _, seq = tail.rpartition("_")
+    wanted = (
+        select(Delivery)
+        .join(Delivery.subscription)
+        .where(
+            Subscription.public_id == f"sub_{subscription_id}",
+            Delivery.event_seq == (int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 19 else -1),
+        )
+        .options(*WHOLE)
+    )
+    if publisher_id is not None:
+        wanted = wanted.where(Subscription.publisher_id == publisher_id)
+    delivery = session.scalars(wanted).one_or_none()
+    if delivery is None:
+        raise NotFound(f"there is no delivery {uid!r}")
+    return delivery
+
+
+def attempts_of(session: Session, delivery_id: int, limit: int = 50) -> Sequence[Attempt]:
+    """Return the newest attempts first."""
+    wanted = select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.id.desc()).limit(limit)
+    return session.scalars(wanted).all()
+
+
+def replay(session: Session, delivery: Delivery, *, actor: str, at: datetime) -> None:
+    """Owe a settled delivery again, with the same id. Raises Conflict while it is owed, when its subscription is not active, or
+    when something newer about the story has been owed since: an older version is never sent after a newer one.
+    """
+    if delivery.state is DeliveryState.OWED:
+        raise Conflict("this delivery is still owed; it will be sent by itself")
+    if delivery.subscription.state is not SubscriptionState.ACTIVE:
+        raise Conflict(f"its subscription is {delivery.subscription.state.value}; resume it first")
+    newer = select(Delivery.id).where(
+        Delivery.subscription_id == delivery.subscription_id,
+        Delivery.story_id == delivery.story_id,
+        Delivery.event_seq > delivery.event_seq,
+    )
+    if session.scalar(newer.limit(1)) is not None and delivery.event.type is not EventType.KILLED:
+        raise Conflict("a newer version of the story has been sent or is owed; replay that one")
+    delivery.state, delivery.next_attempt_at, delivery.settled_at = DeliveryState.OWED, at, None
+    delivery.attempt_count, delivery.last_reason = 0, "replayed"
+    audit.record(session, actor, "delivery.replay", delivery.subscription.public_id, at=at, seq=delivery.event_seq)

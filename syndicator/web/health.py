@@ -1,0 +1,34 @@
+"""For those who watch the service: is the process up, and can it serve."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
+
+from syndicator.storage.schema import is_current
+from syndicator.web.identity import the_house
+
+log = logging.getLogger(__name__)
+health = Blueprint("health", __name__)
+
+
+@health.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process is up; nothing else is asked."""
+    return jsonify(status="up"), 200, {"Cache-Control": "no-store"}
+
+
+@health.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Able to serve: the database answers and has the schema of this version."""
+    try:
+        ready, words = (
+            (True, "ready") if is_current(the_house().engine) else (False, "the database needs `syndicator db upgrade`")
+        )
+    except SQLAlchemyError as error:
+        log.warning("not ready error=%s", type(error).__name__)
+        ready, words = False, "the database does not answer"
+    return jsonify(status=words), 200 if ready else 503, {"Cache-Control": "no-store"}
