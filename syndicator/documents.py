@@ -25,7 +25,7 @@ from werkzeug.http import http_date, parse_accept_header, parse_date, parse_etag
 
 from syndicator.errors import NotFound, SyndicatorError
 
-MAGIC = b"syndicator-document-1\n"
+MAGIC = b"syndicator-document-1 "  # change the number with the layout, and every document is written anew
 CODINGS = ("br", "gzip", "identity")  # as we like them best: the fewest bytes first
 STALE_SECONDS = 30  # a cache may show an old head document this long while it fetches the new one (RFC 5861)
 IMMUTABLE_SECONDS = 31_536_000
@@ -156,13 +156,15 @@ def remove_document(folder: Path, key: str) -> bool:
 def unpack(packed: bytes, path: Path) -> Stored:
     """Read what write_document wrote; `path` names the file in the DamagedDocument raised for anything else."""
     try:
-        magic, header, rest = packed[: len(MAGIC)], *packed[len(MAGIC) :].split(b"\n", 1)
+        seal, header, rest = packed.split(b"\n", 2)
+        if seal != _seal(packed[len(seal) + 1 :]):
+            raise DamagedDocument(path, "holds other bytes than were written")
         told = json.loads(header)
         bodies: dict[str, bytes] = {}
         for coding in CODINGS:
             bodies[coding], rest = rest[: told["sizes"][coding]], rest[told["sizes"][coding] :]
         facts = told["facts"]
-        stored = Stored(
+        return Stored(
             content_type=facts["content_type"],
             links=tuple(facts["links"]),
             updated=datetime.fromtimestamp(facts["updated"], UTC),
@@ -170,13 +172,10 @@ def unpack(packed: bytes, path: Path) -> Stored:
             cors=facts["cors"],
             immutable=facts["immutable"],
             bodies=bodies,
-            etags={coding: _etag(body) for coding, body in bodies.items()},
+            etags=told["etags"],
         )
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedDocument(path, f"cannot be read: {error}") from error
-    if magic != MAGIC or rest or stored.etags != told["etags"]:
-        raise DamagedDocument(path, "holds other bytes than were written")
-    return stored
 
 
 def _facts(document: Document) -> dict[str, Any]:
@@ -206,20 +205,26 @@ def _pack(document: Document, facts: dict[str, Any]) -> bytes:
         "sizes": {coding: len(bodies[coding]) for coding in CODINGS},
         "etags": {coding: _etag(bodies[coding]) for coding in CODINGS},
     }
-    return MAGIC + json.dumps(header).encode() + b"\n" + b"".join(bodies[coding] for coding in CODINGS)
+    packed = json.dumps(header).encode() + b"\n" + b"".join(bodies[coding] for coding in CODINGS)
+    return _seal(packed) + b"\n" + packed
 
 
 def _found_facts(path: Path) -> Any:
     """Return the facts of the document at `path`, or None when there is none that is whole."""
     try:
         with path.open("rb") as file:
-            if file.readline() != MAGIC:
+            if not file.readline().startswith(MAGIC):
                 return None
             header = json.loads(file.readline())
             whole = os.fstat(file.fileno()).st_size == file.tell() + sum(header["sizes"].values())
             return header["facts"] if whole else None
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _seal(packed: bytes) -> bytes:
+    """The first line of a file: its layout, and the hash of all that follows."""
+    return MAGIC + hashlib.sha256(packed).hexdigest().encode()
 
 
 def _etag(body: bytes) -> str:
