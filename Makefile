@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/pip --disable-pip-version-check --quiet
+PIP := $(BIN)/pip --disable-pip-version-check -qq
 # The tests run in one process per core; TESTS narrows them: make test TESTS="tests/render -k atom".
 TESTS ?=
 
@@ -41,6 +41,9 @@ migration: .venv/.developing ## Rewrite the first migration from the models (SAY
 
 config.toml:
 	@cp config.example.toml $@
+
+config.example.toml: syndicator/config.py
+	@$(BIN)/python -c 'from syndicator.config import example_toml; print(end=example_toml())' >$@
 
 .venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

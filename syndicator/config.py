@@ -15,14 +15,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from syndicator import __version__
 from syndicator.errors import ConfigError
 
 ENV_PREFIX = "SYNDICATOR_"
 Seconds = Annotated[float, Field(gt=0)]
+RATE = r"^[1-9][0-9]*/(second|minute|hour|day)$"
 
 
 class Section(BaseModel):
@@ -57,6 +58,8 @@ class Site(Section):
             or parts.path not in {"", "/"}
         ):
             raise ValueError("must be http:// or https:// and a host, without path, query or fragment")
+        if parts.username is not None or any(mark.isspace() for mark in value) or parts.port == 0:  # a port out of range raises
+            raise ValueError("must name a plain host and, at most, a port")
         return value.rstrip("/")
 
     @field_validator("timezone")
@@ -117,6 +120,7 @@ class Database(Section):
     url: str = Field(
         "",
         description="SQLAlchemy URL; empty: SQLite file syndicator.db in data_dir. PostgreSQL: postgresql+psycopg://…",
+        pattern=r"^(sqlite:///.+|postgresql\+psycopg://.+)?$",
     )
 
 
@@ -146,7 +150,7 @@ class Outbound(Section):
     allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
         (), description='CIDR networks that may be reached although they are not public, such as ["10.1.0.0/16"].'
     )
-    allowed_ports: tuple[int, ...] = Field(
+    allowed_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
         (80, 443, 8080, 8443), description="Ports below 1024 that may be reached; higher ones always may."
     )
     connect_timeout_seconds: Seconds = Field(5.0, description="Time to connect, look-up included.")
@@ -162,7 +166,7 @@ class Push(Section):
     executor: Literal["local", "celery"] = Field("local", description="Who sends: the worker process itself, or Celery workers.")
     broker_url: str = Field("redis://127.0.0.1:6379/0", description='Celery\'s broker; used only with executor = "celery".')
     concurrency: PositiveInt = Field(256, description="Deliveries in flight at once in one worker.")
-    retry_schedule_seconds: tuple[int, ...] = Field(
+    retry_schedule_seconds: tuple[NonNegativeInt, ...] = Field(
         (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         min_length=1,
         description="Wait before each attempt; up to a fifth is added by chance. After the last the delivery is given up.",
@@ -177,6 +181,12 @@ class WebSub(Section):
     default_lease_seconds: PositiveInt = Field(864_000, description="Lease given when none is asked for.")
     min_lease_seconds: PositiveInt = Field(3_600, description="Shortest lease.")
     max_lease_seconds: PositiveInt = Field(2_592_000, description="Longest lease.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> WebSub:
+        if not self.min_lease_seconds <= self.default_lease_seconds <= self.max_lease_seconds:
+            raise ValueError("min_lease_seconds, default_lease_seconds and max_lease_seconds must be in that order")
+        return self
 
 
 class Intake(Section):
@@ -194,6 +204,7 @@ class Mail(Section):
     url: str = Field(
         "file:",
         description="file: puts letters into data_dir/outbox; file:/path elsewhere; smtp://user:password@host:port sends.",
+        pattern=r"^(file:.*|smtps?://.+)$",
     )
     sender: str = Field("Syndication <syndication@localhost>", alias="from", description="The From line.")
 
@@ -212,8 +223,10 @@ class Limits(Section):
     """How much one client may ask."""
 
     enabled: bool = Field(True, description="Whether limits are kept at all.")
-    requests_per_key: str = Field("600/minute", description="API requests of one key.")
-    requests_per_address: str = Field("120/minute", description="Requests of one address without a key; feeds are counted apart.")
+    requests_per_key: str = Field("600/minute", pattern=RATE, description="API requests of one key.")
+    requests_per_address: str = Field(
+        "120/minute", pattern=RATE, description="Requests of one address without a key; feeds are counted apart."
+    )
 
 
 class Security(Section):
@@ -301,15 +314,39 @@ def load_config(path: Path | None = None) -> Config:
 
 def read_config(values: dict[str, Any], folder: Path, origin: str) -> Config:
     """Check `values` and make paths absolute against `folder`; `origin` names the file in errors."""
+    _refuse_unknown_names()
     try:
         config = Config(**values)
     except ValidationError as error:
-        lines = [f"{origin}: {'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise ConfigError("\n".join(lines)) from error
-    except ValueError as error:  # pydantic-settings: an environment value that is not JSON where a list is wanted
-        raise ConfigError(f"{origin}: {error}") from error
+        lines = [_complaint(origin, e["loc"], e["msg"]) for e in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from error
+    except SettingsError as error:  # an environment value that is not JSON where a list is wanted
+        cause = error.__cause__
+        wrong = [name for name, value in _our_environment().items() if value == getattr(cause, "doc", None)]
+        raise ConfigError(f"environment {' or '.join(wrong)}: {cause}; lists are written as JSON") from error
     site = config.site.model_copy(update={"data_dir": folder / config.site.data_dir, "feeds_dir": folder / config.site.feeds_dir})
     return config.model_copy(update={"site": site})
+
+
+def _our_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.upper().startswith(ENV_PREFIX)}
+
+
+def _refuse_unknown_names() -> None:
+    """A misspelled section in the environment would be passed over in silence; a misspelled key in a known one is not."""
+    for name in _our_environment():
+        section, two_underscores, _ = name.lower().removeprefix(ENV_PREFIX.lower()).partition("__")
+        if two_underscores and section not in Config.model_fields:
+            raise ConfigError(f"environment {name}: there is no section {section!r}")
+
+
+def _complaint(origin: str, place: tuple[int | str, ...], message: str) -> str:
+    """Say where a wrong value came from (the environment wins over the file), which field it is, and why it is wrong."""
+    parts = [str(part) for part in place if "[" not in str(part)]  # pydantic also names the branch of a union it tried
+    variable = ENV_PREFIX + "__".join(parts[:2]).upper()
+    if variable in {name.upper() for name in _our_environment()}:
+        origin = f"environment {variable}"
+    return f"{origin}: {'.'.join(parts)}: {message.removeprefix('Value error, ')}"
 
 
 def example_toml() -> str:
