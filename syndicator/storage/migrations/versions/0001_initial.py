@@ -40,6 +40,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("feed", name=op.f("pk_feed_states")),
     )
     op.create_table(
+        "job_runs",
+        sa.Column("job", sa.String(length=80), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("job", name=op.f("pk_job_runs")),
+    )
+    op.create_table(
         "leader_leases",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("holder", sa.String(length=80), nullable=False),
@@ -136,7 +145,8 @@ def upgrade() -> None:
         "hub_requests",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("mode", sa.String(length=12), nullable=False),
-        sa.Column("topic", sa.String(length=2048), nullable=False),
+        sa.Column("websub_key", sa.String(length=64), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("callback", sa.String(length=2048), nullable=False),
         sa.Column("secret", sa.Text(), nullable=True),
         sa.Column("lease_seconds", sa.Integer(), nullable=False),
@@ -147,6 +157,7 @@ def upgrade() -> None:
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_hub_requests_publisher_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hub_requests")),
+        sa.UniqueConstraint("websub_key", name=op.f("uq_hub_requests_websub_key")),
     )
     op.create_index("ix_hub_requests_due", "hub_requests", ["next_attempt_at"], unique=False)
     op.create_table(
@@ -216,7 +227,7 @@ def upgrade() -> None:
         sa.Column("secret", sa.Text(), nullable=True),
         sa.Column("old_secret", sa.Text(), nullable=True),
         sa.Column("old_secret_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("topic", sa.String(length=2048), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=True),
         sa.Column("websub_key", sa.String(length=64), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -390,6 +401,7 @@ def downgrade() -> None:
     op.drop_table("sources")
     op.drop_table("publishers")
     op.drop_table("leader_leases")
+    op.drop_table("job_runs")
     op.drop_table("feed_states")
     op.drop_table("counters")
     op.drop_index("ix_audit_entries_subject", table_name="audit_entries")
