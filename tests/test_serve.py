@@ -1,0 +1,209 @@
+"""The process tree: starts, restarts, drains, and leaves nothing behind, however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syndicator.config import Config
+from syndicator.errors import ConfigError
+from syndicator.process import Child
+from syndicator.serve import free_port
+
+POLITE = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); print({name!r}, flush=True); signal.pause()"
+DEAF = "import signal; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); [signal.pause() for _ in iter(int, 1)]"
+PARENT = """
+import json, sys
+from syndicator import log, process
+log.configure("json", "info")
+process.GRACE_SECONDS, process.FIRST_PAUSE_SECONDS = float(sys.argv[2]), 0.01
+sys.exit(process.supervise({name: [sys.executable, "-c", code] for name, code in json.loads(sys.argv[1]).items()}, {}))
+"""
+
+
+class Tree:
+    """A supervisor in a process of its own; `said` are its log events, in order."""
+
+    def __init__(self, children: dict[str, str], grace_seconds: float = 9.0) -> None:
+        command = [sys.executable, "-c", PARENT, json.dumps(children), str(grace_seconds)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.said: list[dict[str, object]] = []
+
+    def wait_for(self, event: str, **facts: object) -> dict[str, object]:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(json.loads(line))
+            if self.said[-1]["event"] == event and facts.items() <= self.said[-1].items():
+                return self.said[-1]
+        raise AssertionError(self.said)
+
+    def heard(self, lines: int) -> set[str]:
+        """What the children print once they can be ended politely."""
+        assert self.process.stdout is not None
+        return {self.process.stdout.readline().strip() for _ in range(lines)}
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(15)
+
+
+@pytest.fixture
+def trees() -> Iterator[list[Tree]]:
+    made: list[Tree] = []
+    yield made
+    for tree in made:
+        tree.process.kill()
+        tree.process.communicate()
+
+
+def polite(*names: str) -> dict[str, str]:
+    return {name: POLITE.format(name=name) for name in names}
+
+
+def alive(pid: int) -> bool:
+    """Say whether `pid` runs; one that is dead and not yet buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_children_cleanly(trees: list[Tree], number: int) -> None:
+    trees.append(tree := Tree(polite("web", "worker")))
+    assert tree.heard(2) == {"web", "worker"}
+    assert tree.end(number) == 0
+
+
+def test_a_child_that_dies_is_started_again(trees: list[Tree]) -> None:
+    trees.append(tree := Tree(polite("worker")))
+    assert tree.heard(1) == {"worker"}
+    first = tree.wait_for("process started", name="worker")
+    os.kill(int(str(first["pid"])), signal.SIGKILL)
+    assert tree.wait_for("process died", name="worker")["status"] == -signal.SIGKILL
+    second = tree.wait_for("process started", name="worker")
+    assert second["pid"] != first["pid"]
+    assert tree.heard(1) == {"worker"}
+    assert tree.end() == 0
+
+
+def test_a_child_that_refuses_its_settings_ends_everything(trees: list[Tree]) -> None:
+    trees.append(tree := Tree({**polite("web"), "worker": "raise SystemExit(2)"}))
+    assert tree.process.wait(15) == 2
+    tree.wait_for("process refused its settings", name="worker")
+
+
+def test_a_child_that_will_not_end_is_killed_in_time(trees: list[Tree]) -> None:
+    trees.append(tree := Tree({**polite("web"), "deaf": DEAF}, grace_seconds=0.3))
+    assert tree.heard(2) == {"web", "deaf"}
+    pid = int(str(tree.wait_for("process started", name="deaf")["pid"]))
+    assert tree.end() == 1
+    assert not alive(pid)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_no_child_outlives_a_killed_parent(trees: list[Tree]) -> None:
+    trees.append(tree := Tree({**polite("web"), "deaf": DEAF}))
+    assert tree.heard(2) == {"web", "deaf"}
+    pids = [int(str(tree.wait_for("process started", name=name)["pid"])) for name in ("web", "deaf")]
+    tree.end(signal.SIGKILL)
+    assert tree.process.stdout is not None
+    assert tree.process.stdout.read() == ""  # the children hold its other end, so this returns when both are gone
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def test_a_child_that_dies_often_returns_later_each_time_and_a_steady_one_at_once() -> None:
+    child = Child("worker", [sys.executable, "-c", "pass"])
+    pauses = []
+    for _ in range(9):
+        child.start({}, now=0.0)
+        assert child.process is not None
+        child.process.wait()
+        child.buried(now=1.0)
+        pauses.append((child.starts_at or 0) - 1.0)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    child.start({}, now=0.0)
+    assert child.process is not None
+    child.process.wait()
+    child.buried(now=1000.0)
+    assert child.starts_at == 1000.5
+
+
+def test_a_taken_port_is_said_before_anything_starts() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as another granian would hold it
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match=r"server\.port"):
+            free_port("127.0.0.1", taken.getsockname()[1])
+    assert free_port("127.0.0.1", 0) > 0
+
+
+# --- The web workers, with the application
+
+
+WEB = """
+import sys
+from pathlib import Path
+from syndicator import log, serve
+from syndicator.config import load_config
+config = load_config(Path(sys.argv[1]))
+log.configure("json", "info")
+sys.exit(serve.run_web(Path(sys.argv[1]), config))
+"""
+
+
+@pytest.fixture
+def web(config: Config, sqlite_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Two web workers on a fresh database: their parent, and where they listen."""
+    file = tmp_path / "config.toml"
+    site = f'base_url = "http://127.0.0.1"\ndata_dir = "var"\nfeeds_dir = "{config.site.feeds_dir}"'
+    file.write_text(f'[site]\n{site}\n[server]\nport = 0\nworkers = 2\n[database]\nurl = "{sqlite_url}"\n')
+    process = subprocess.Popen([sys.executable, "-c", WEB, str(file)], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    url = ""
+    while not url:
+        line = json.loads(process.stderr.readline())
+        url = line.get("url", "") if line["event"] == "listening" else ""
+    for _ in range(500):
+        try:
+            urllib.request.urlopen(f"{url}/healthz", timeout=10).close()
+            break
+        except (ConnectionError, urllib.error.URLError):
+            wait_briefly(process)
+    yield process, url
+    process.kill()
+    process.communicate()
+
+
+def wait_briefly(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(0.05)
+    except subprocess.TimeoutExpired:
+        return
+    raise AssertionError(process.communicate())
+
+
+def test_web_workers_answer_and_end_within_ten_seconds(web: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = web
+    with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
+        assert answer.status == 200
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_web_workers_do_not_outlive_a_killed_parent(web: tuple[subprocess.Popen[str], str]) -> None:
+    process, _ = web
+    process.kill()
+    assert process.stderr is not None
+    process.stderr.read()  # the workers hold its other end, so this returns when they are gone
