@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -23,6 +21,7 @@ from syndicator.house import House, open_house
 from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
 from tests.clocks import HandClock
+from tests.databases import Databases, connect, remove_rows, remove_schema, shape
 from tests.servers import Postgres, Redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,13 +88,15 @@ def empty_sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgresql_url(postgres: Postgres, postgres_template: str) -> Iterator[str]:
-    yield from _fresh_database(postgres, postgres_template)
+def postgresql_url(postgres_databases: Databases) -> Iterator[str]:
+    with postgres_databases.fresh() as name:
+        yield postgres_databases.server.url(name)
 
 
 @pytest.fixture
-def empty_postgresql_url(postgres: Postgres) -> Iterator[str]:
-    yield from _fresh_database(postgres, "template0")
+def empty_postgresql_url(empty_postgres_databases: Databases) -> Iterator[str]:
+    with empty_postgres_databases.fresh() as name:
+        yield empty_postgres_databases.server.url(name)
 
 
 @pytest.fixture(scope="session")
@@ -114,10 +115,18 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: Postgres) -> str:
-    _administer(postgres, "CREATE DATABASE syndicator_template TEMPLATE template0")
+def postgres_databases(postgres: Postgres) -> Databases:
+    with connect(postgres) as connection:
+        connection.execute("CREATE DATABASE syndicator_template TEMPLATE template0")
     _make_schema(open_engine(postgres.url("syndicator_template")))
-    return "syndicator_template"
+    with connect(postgres, "syndicator_template") as connection:
+        empty = remove_rows(shape(connection))
+    return Databases(postgres, "syndicator_template", empty)
+
+
+@pytest.fixture(scope="session")
+def empty_postgres_databases(postgres: Postgres) -> Databases:
+    return Databases(postgres, "template0", remove_schema)
 
 
 @pytest.fixture(scope="session")
@@ -132,21 +141,6 @@ def redis_url(redis_server: Redis) -> str:
     """The URL of a real, empty Redis."""
     redis_server.empty()
     return redis_server.url
-
-
-_numbers = count(1)
-
-
-def _fresh_database(postgres: Postgres, template: str) -> Iterator[str]:
-    database = f"test_{next(_numbers)}"
-    _administer(postgres, f"CREATE DATABASE {database} TEMPLATE {template} STRATEGY FILE_COPY")
-    yield postgres.url(database)
-    _administer(postgres, f"DROP DATABASE {database} WITH (FORCE)")
-
-
-def _administer(postgres: Postgres, statement: str) -> None:
-    with psycopg.connect(dbname="postgres", user="syndicator", host=str(postgres.folder), autocommit=True) as connection:
-        connection.execute(statement.encode())
 
 
 def _make_schema(engine: Engine) -> None:
