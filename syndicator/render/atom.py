@@ -55,7 +55,7 @@ def _fill(element: Any, entry: Entry, feed: Feed) -> None:
     element.link(href=entry.url, rel="alternate")  # asked for by feedgen; written anew by the extension
     element.updated(whole_second(entry.updated))
     element.published(whole_second(entry.published))
-    element.author([{"name": name} for name in entry.byline])
+    element.author([{"name": name} for name in entry.authors])
     element.category([{"term": label, "label": label} for label in entry.labels])
     element.rights(feed.terms.rights_text)
     if feed.full:

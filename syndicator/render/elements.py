@@ -34,7 +34,7 @@ _IMAGE_TYPES = {
 }
 
 
-def add(parent: Any, tag: str, text: str | None = None, **attributes: str) -> Any:
+def add(parent: Any, tag: str, text: str | None = None, /, **attributes: str) -> Any:
     """Append `<tag>` to `parent` and return it; attributes that are empty are left out."""
     element = etree.SubElement(parent, tag, {name: value for name, value in attributes.items() if value})
     element.text = text

@@ -81,6 +81,11 @@ class Entry:
         return self.canonical_url if self.canonical_url.startswith(("https://", "http://")) and not self.withdrawn else ""
 
     @property
+    def authors(self) -> tuple[str, ...]:
+        """The names of the byline, each in one line; a withdrawn story has none."""
+        return () if self.withdrawn else tuple(name for name in (" ".join(name.split()) for name in self.byline) if name)
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """The section and the tags, each name once; a withdrawn story has none."""
         found: dict[str, str] = {}

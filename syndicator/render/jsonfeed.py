@@ -42,9 +42,10 @@ def render_json(feed: Feed) -> bytes:
             "prev_archive": links.get("prev-archive"),
             "next_archive": links.get("next-archive"),
         },
-        "items": [_item(entry, feed) for entry in feed.all_entries],
     }
-    return json.dumps(present(document), ensure_ascii=False, separators=(",", ":")).encode()
+    # JSON Feed wants `items` even when there are none.
+    whole = present(document) | {"items": [present(_item(entry, feed)) for entry in feed.all_entries]}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
         "image": pictures[0].url if pictures else None,
         "date_published": rfc3339(entry.published),
         "date_modified": rfc3339(entry.updated),
-        "authors": [] if entry.withdrawn else [{"name": name} for name in entry.byline],
+        "authors": [{"name": name} for name in entry.authors],
         "tags": list(entry.labels),
         "language": entry.language or feed.language,
         "attachments": [

@@ -80,7 +80,7 @@ def _add_content_meta(item: Any, entry: Entry) -> None:
     add(meta, _g2("headline"), title_of(entry))
     if entry.withdrawn:
         return
-    for name in entry.byline:
+    for name in entry.authors:
         add(meta, _g2("by"), name)
     for label in entry.labels:
         add(meta, _g2("keyword"), label)

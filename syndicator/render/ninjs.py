@@ -51,7 +51,7 @@ def _ninjs_3_1(entry: Entry, terms: Terms) -> dict[str, Any]:
     }
     if not entry.withdrawn:
         document |= {
-            "by": ", ".join(entry.byline),
+            "by": ", ".join(entry.authors),
             "descriptions": _described(summary_of(entry), "summary"),
             "bodies": [_body(entry, terms)],
             "subjects": [{"name": label} for label in entry.labels],
@@ -85,7 +85,7 @@ def _ninjs_1_6(entry: Entry, terms: Terms) -> dict[str, Any]:
     }
     if not entry.withdrawn:
         document |= {
-            "byline": ", ".join(entry.byline),
+            "byline": ", ".join(entry.authors),
             "description_text": summary_of(entry),
             "body_html": html_with_notice(entry, terms),
             "wordcount": len(plain_text(entry.body_html).split()),

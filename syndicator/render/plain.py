@@ -74,8 +74,8 @@ def excerpt(text: str, length: int = SUMMARY_LENGTH) -> str:
 
 
 def summary_of(entry: Entry) -> str:
-    """Return the story's summary in one line of plain text, or the beginning of its body."""
-    return one_line(entry.summary) or excerpt(plain_text(entry.body_html))
+    """Return the story's summary in one line of plain text, else the beginning of its body, else its headline."""
+    return one_line(entry.summary) or excerpt(plain_text(entry.body_html)) or one_line(entry.headline)
 
 
 def whole_second(instant: datetime) -> datetime:

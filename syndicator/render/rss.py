@@ -99,7 +99,7 @@ class _Item(BaseEntryExtension):  # type: ignore[misc]
 
     def extend_rss(self, item: Any) -> None:
         entry, terms = self.entry, self.feed.terms
-        for name in () if entry.withdrawn else entry.byline:
+        for name in entry.authors:
             add(item, f"{{{DC}}}creator", name)
         add(item, "pubDate", format_datetime(whole_second(entry.published), usegmt=True))
         add(item, f"{{{DCTERMS}}}modified", rfc3339(entry.updated))

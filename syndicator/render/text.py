@@ -23,10 +23,9 @@ def render_text(entry: Entry, terms: Terms) -> str:
 
 def byline(entry: Entry, terms: Terms) -> str:
     """Return who wrote the story and for whom, such as `By Jane Roe and John Doe, Example News`."""
-    names = () if entry.withdrawn else entry.byline
-    if not names:
+    if not entry.authors:
         return f"By {terms.newsroom}"
-    *others, last = names
+    *others, last = entry.authors
     joined = f"{', '.join(others)} and {last}" if others else last
     return f"By {joined}, {terms.newsroom}"
 
