@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from syndicator.domain.stories import EventType
 from syndicator.render.entry import Entry, Feed, Terms
@@ -62,11 +62,12 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP POST to an address somebody else chose."""
+    """One HTTP request to an address somebody else chose."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
+    method: Literal["GET", "POST"] = "POST"  # GET: to verify a WebSub callback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

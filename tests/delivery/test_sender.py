@@ -1,0 +1,268 @@
+"""The fan-out against real servers on loopback: quick, slow, silent, dripping and hostile ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from syndicator import config
+from syndicator.channels import Answer, Request
+from syndicator.delivery import sender as sender_module
+from syndicator.delivery.sender import Sender
+from syndicator.outbound import Outbound
+from tests.receiver import Received, Receiver, Reply, tls_for
+
+LIMIT_SECONDS = 30
+
+
+def outbound(**rules: object) -> Outbound:
+    allowed = {"allow_networks": ("127.0.0.0/8",), "total_timeout_seconds": 0.6, "connect_timeout_seconds": 0.5}
+    return Outbound(config.Outbound.model_validate(allowed | rules), "Syndicator/test")
+
+
+@pytest.fixture
+def sender() -> Iterator[Sender]:
+    opened = Sender(outbound(), concurrency=16, per_host=4)
+    yield opened
+    opened.close()
+
+
+def post(url: str, body: bytes = b"{}") -> Request:
+    return Request(url=url, headers=(("Content-Type", "application/json"),), body=body)
+
+
+def drive(sender: Sender, count: int) -> list[tuple[int, Answer]]:
+    """Pump until `count` answers are there, in the order of their coming."""
+    answers: list[tuple[int, Answer]] = []
+    limit = monotonic() + LIMIT_SECONDS
+    while len(answers) < count and monotonic() < limit:
+        answers += sender.pump(0.5)
+    assert len(answers) == count
+    return answers
+
+
+def drive_until(sender: Sender, happened: Callable[[], bool]) -> list[tuple[int, Answer]]:
+    """Pump until something is so at the receiver; what was answered meanwhile."""
+    answers: list[tuple[int, Answer]] = []
+    limit = monotonic() + LIMIT_SECONDS
+    while not happened():
+        assert monotonic() < limit
+        answers += sender.pump(0.01)
+    return answers
+
+
+def one(sender: Sender, request: Request) -> Answer:
+    sender.submit(1, request)
+    [(key, answer)] = drive(sender, 1)
+    assert key == 1
+    return answer
+
+
+def test_a_request_arrives_as_it_was_built(sender: Sender) -> None:
+    body = bytes(range(256)) * 40
+    with Receiver(lambda request: Reply(status=202, headers=(("Retry-After", "7"),), body=b"thanks")) as receiver:
+        answer = one(sender, post(receiver.url + "/a/../b?x=%2f&y=%7E&z", body))
+    [request] = receiver.received
+    assert (request.method, request.target, request.body) == ("POST", "/a/../b?x=%2f&y=%7E&z", body)
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["user-agent"] == "Syndicator/test"
+    assert "expect" not in request.headers
+    assert (answer.status, answer.body, answer.headers["retry-after"], answer.error) == (202, b"thanks", "7", "")
+
+
+def test_a_verification_is_a_plain_get_even_on_a_handle_that_posted(sender: Sender) -> None:
+    with Receiver(lambda request: Reply(body=request.target.encode())) as receiver:
+        assert one(sender, post(receiver.url, b"posted")).status == 200
+        answer = one(sender, Request(url=f"{receiver.url}/cb?a=1&hub.mode=subscribe", headers=(), body=b"", method="GET"))
+        assert one(sender, post(receiver.url, b"again")).status == 200
+    assert answer.body == b"/cb?a=1&hub.mode=subscribe"
+    assert [(request.method, request.body) for request in receiver.received] == [
+        ("POST", b"posted"),
+        ("GET", b""),
+        ("POST", b"again"),
+    ]
+
+
+def test_connections_are_kept_between_requests_to_one_host(sender: Sender) -> None:
+    with Receiver() as receiver:
+        for _ in range(5):
+            one(sender, post(receiver.url))
+        assert receiver.connections == 1
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(sender: Sender) -> None:
+    with Receiver() as elsewhere, Receiver(lambda r: Reply(status=307, headers=(("Location", elsewhere.url),))) as receiver:
+        assert one(sender, post(receiver.url)).status == 307
+    assert not elsewhere.received
+
+
+@pytest.mark.parametrize(
+    ("reply", "word"),
+    [
+        (Reply(hang=True), "timeout"),
+        (Reply(drip=True, headers=tuple((f"X-{n}", "y" * 50) for n in range(50))), "timeout"),
+        (Reply(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), "broken-answer"),
+        (Reply(raw=b""), "broken-answer"),
+        (Reply(raw=b"HTTP/1.1 200 OK\r\nContent-Le"), "broken-answer"),
+    ],
+)
+def test_what_went_wrong_is_told_in_a_fixed_word(sender: Sender, reply: Reply, word: str) -> None:
+    with Receiver(lambda request: reply) as receiver:
+        answer = one(sender, post(receiver.url))
+    assert (answer.status, answer.error) == (0, word)
+
+
+def test_a_closed_port_is_told_as_such(sender: Sender) -> None:
+    with Receiver() as receiver:
+        pass
+    assert one(sender, post(receiver.url)).error == "connect"
+
+
+def test_a_certificate_counts_only_from_an_authority_and_for_its_name(tmp_path: Path) -> None:
+    context, ca_file = tls_for("127.0.0.1", tmp_path)
+    with Receiver(tls=context, hosts=2) as receiver:
+        trusting = Sender(Outbound(outbound().rules, "Syndicator/test", ca_file=ca_file), concurrency=4, per_host=4)
+        assert one(trusting, post(receiver.urls[0])).status == 200
+        assert one(trusting, post(receiver.urls[1])).error == "tls"
+        trusting.close()
+        doubting = Sender(outbound(), concurrency=4, per_host=4)
+        assert one(doubting, post(receiver.urls[0])).error == "tls"
+        doubting.close()
+
+
+def test_an_answer_counts_by_its_status_however_its_body_goes_on(sender: Sender) -> None:
+    endless = Reply(status=200, headers=(("Content-Length", "99999999"),), drip=True)
+    with Receiver(lambda request: endless) as receiver:
+        patient = Sender(outbound(total_timeout_seconds=5.0, max_answer_bytes=40), concurrency=4, per_host=4)
+        answer = one(patient, post(receiver.url))
+        patient.close()
+    assert (answer.status, answer.error) == (200, "")
+    assert len(answer.body) <= 41
+
+
+def test_only_the_beginning_of_a_long_answer_is_kept(sender: Sender) -> None:
+    with Receiver(lambda request: Reply(body=b"x" * 500_000)) as receiver:
+        assert len(one(sender, post(receiver.url)).body) == 20_000
+
+
+def test_an_answer_with_an_interim_one_before_it_is_read_whole(sender: Sender) -> None:
+    raw = b"HTTP/1.1 103 Early\r\nRetry-After: 1\r\n\r\nHTTP/1.1 204 Done\r\nX-Kind: real\r\n\r\n"
+    with Receiver(lambda request: Reply(raw=raw)) as receiver:
+        answer = one(sender, post(receiver.url))
+    assert (answer.status, answer.headers) == (204, {"x-kind": "real"})
+
+
+def test_an_address_that_is_not_public_is_refused_before_anything_is_sent() -> None:
+    guarded = Sender(outbound(allow_networks=()), concurrency=4, per_host=4)
+    with Receiver() as receiver:
+        assert one(guarded, post(receiver.url)).error == "address-refused"
+    guarded.close()
+    assert receiver.connections == 0
+
+
+def test_a_name_that_leads_inside_is_refused_at_the_moment_of_connecting() -> None:
+    """`localhost` passes as written once any network is allowed; where it leads is judged by the socket."""
+    guarded = Sender(outbound(allow_networks=("10.9.8.0/24",)), concurrency=4, per_host=4)
+    with Receiver() as receiver:
+        answer = one(guarded, post(receiver.url.replace("127.0.0.1", "localhost")))
+    guarded.close()
+    assert (answer.status, answer.error, receiver.connections) == (0, "address-refused", 0)
+
+
+def test_an_unknown_name_is_told_as_such(sender: Sender) -> None:
+    assert one(sender, post("http://no-such-host.invalid/")).error in {"dns", "timeout"}
+
+
+def test_a_header_cannot_be_broken_in_two(sender: Sender) -> None:
+    with pytest.raises(ValueError, match="control character"):
+        sender.submit(1, Request(url="http://127.0.0.1:9999/", headers=(("Link", "a\r\nX-Evil: 1"),), body=b""))
+
+
+def test_one_host_gets_only_so_many_connections_at_once(sender: Sender) -> None:
+    with Receiver(lambda request: Reply(hang=True)) as receiver:
+        for key in range(8):
+            sender.submit(key, post(receiver.url))
+        drive_until(sender, lambda: len(receiver.received) == 4)
+        receiver.release()
+        assert {answer.status for _, answer in drive(sender, 8)} == {200}
+        assert receiver.most_open == [4]
+
+
+def test_hanging_receivers_take_no_place_from_the_others() -> None:
+    """Three hosts hang with more requests than there are connections; all others are answered before the first of them ends."""
+
+    def answer(request: Received) -> Reply:
+        return Reply(hang=request.host_number < 3)
+
+    sender = Sender(outbound(total_timeout_seconds=10.0), concurrency=32, per_host=4)
+    with Receiver(answer, hosts=20) as receiver:
+        answers: list[tuple[int, Answer]] = []
+        for key in range(200):
+            if not sender.room():
+                answers += sender.pump(0.5)
+            sender.submit(key, post(receiver.urls[key % 20]))
+        answers += drive(sender, 200 - 30 - len(answers))
+        assert all(key % 20 >= 3 for key, _ in answers)
+        assert {answer.status for _, answer in answers} == {200}
+        assert max(receiver.most_open) <= 4
+        receiver.release()
+        assert {key % 20 for key, _ in drive(sender, 30)} == {0, 1, 2}
+        assert sender.in_flight == 0
+    sender.close()
+
+
+def test_more_hanging_hosts_than_places_hold_the_others_up_only_until_they_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.05)
+    sender = Sender(outbound(total_timeout_seconds=10.0), concurrency=4, per_host=4)
+    with Receiver(lambda request: Reply(hang=request.host_number < 4), hosts=6) as receiver:
+        for key, url in enumerate(receiver.urls):
+            sender.submit(key, post(url))
+        assert {key for key, _ in drive(sender, 2)} == {4, 5}
+
+        for key, url in enumerate(receiver.urls, 10):  # now known: they start only when a slow place is free
+            sender.submit(key, post(url))
+        assert {key for key, _ in drive(sender, 2)} == {14, 15}
+        receiver.release()
+        assert {key for key, _ in drive(sender, 8)} == {0, 1, 2, 3, 10, 11, 12, 13}
+    sender.close()
+
+
+def test_a_slow_host_that_answers_quickly_again_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.05)
+    sender = Sender(outbound(total_timeout_seconds=0.2), concurrency=8, per_host=8)
+    hang = True
+    with Receiver(lambda request: Reply(hang=hang)) as receiver:
+        assert one(sender, post(receiver.url)).error == "timeout"
+        hang = False
+        assert one(sender, post(receiver.url)).status == 200
+        hang = True
+        for key in range(4):
+            sender.submit(key, post(receiver.url))
+        answers = drive_until(sender, lambda: len(receiver.received) == 6)
+        assert not answers  # all four are there at once, not the two of the slow lane
+    sender.close()
+
+
+def test_one_host_with_too_much_waiting_is_told_busy_and_leaves_room() -> None:
+    sender = Sender(outbound(), concurrency=4, per_host=1)
+    assert sender.room() == 16
+    with Receiver(hosts=2) as receiver:
+        for key in range(5):
+            sender.submit(key, post(receiver.urls[0]))
+        sender.submit(5, post(receiver.urls[1]))
+        assert sender.room() == 10
+        answers = dict(drive(sender, 6))
+    assert [answers[key].error for key in range(6)] == ["", "", "busy", "busy", "busy", ""]
+    assert sender.room() == 16
+    assert sender.in_flight == 0
+    sender.close()
+
+
+def test_closing_breaks_off_what_is_under_way(sender: Sender) -> None:
+    with Receiver(lambda request: Reply(hang=True)) as receiver:
+        sender.submit(1, post(receiver.url))
+        drive_until(sender, lambda: len(receiver.received) == 1)
+        sender.close()
