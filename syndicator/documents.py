@@ -115,14 +115,14 @@ def write_document(folder: Path, key: str, document: Document) -> bool:
     if _found_facts(path) == facts:
         return False
     packed = _pack(document, facts)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
     fresh = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(packed)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)  # who may come here at all is said by the folder
+            os.fchmod(file.fileno(), 0o640)  # a front server that reads the public ones joins our group
             stamp = _stamp(document.updated, packed)
             os.utime(file.fileno(), ns=(stamp, stamp))
             os.fsync(file.fileno())

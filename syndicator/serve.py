@@ -19,6 +19,7 @@ from granian.server import MPServer
 
 from syndicator.config import Config
 from syndicator.errors import ConfigError
+from syndicator.house import open_house
 from syndicator.process import WEB_PARENT, supervise
 
 log = structlog.stdlib.get_logger(__name__)
@@ -41,7 +42,10 @@ def serve(config_path: Path | None, config: Config) -> int:
 
 
 def run_web(config_path: Path | None, config: Config) -> int:
-    """Run the web workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError if the address is taken."""
+    """Run the web workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for what is wrong, once and here."""
+    import syndicator.app  # noqa: F401  # the workers share what is loaded before they are forked
+
+    open_house(config).engine.dispose()
     os.environ.update(_config_variable(config_path))
     os.environ[WEB_PARENT] = str(os.getpid())
     host, port = config.server.host, free_port(config.server.host, config.server.port)
