@@ -26,6 +26,7 @@ def render_json(feed: Feed) -> bytes:
         "description": feed.description,
         "home_page_url": feed.home_url,
         "feed_url": feed.self_url["json"],
+        "next_url": links.get("prev-archive"),  # older stories, as a reader that pages wants them
         "language": feed.language,
         "authors": [{"name": feed.terms.newsroom, "url": feed.terms.base_url}],
         "hubs": [{"type": "WebSub", "url": feed.hub_url}] if feed.hub_url else [],
@@ -39,7 +40,6 @@ def render_json(feed: Feed) -> bytes:
             "contact": feed.terms.contact_email,
             "archive": feed.archive,
             "current": links.get("current"),
-            "prev_archive": links.get("prev-archive"),
             "next_archive": links.get("next-archive"),
         },
     }

@@ -6,6 +6,7 @@ removes such characters too; this is the second lock. No format is known here.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -32,15 +33,18 @@ def cleaned(value: T) -> T:
 
 
 def _cleaned(value: Any) -> Any:
+    """Clean `value`; what is clean already, as nearly everything is, comes back as the same object, enum members too."""
     if isinstance(value, str):
-        # An enum member is a string too, and stays itself.
         return _FORBIDDEN.sub("", value) if _FORBIDDEN.search(value) else value
     if isinstance(value, tuple):
-        return tuple(_cleaned(item) for item in value)
+        items = tuple(map(_cleaned, value))
+        return value if all(map(operator.is_, items, value)) else items
     if isinstance(value, dict):
         return {key: _cleaned(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{field.name: _cleaned(getattr(value, field.name)) for field in fields(value) if field.init})
+        pairs = [(field.name, getattr(value, field.name)) for field in fields(value)]
+        changed = {name: new for name, old in pairs if (new := _cleaned(old)) is not old}
+        return replace(value, **changed) if changed else value
     return value
 
 
@@ -75,7 +79,7 @@ def excerpt(text: str, length: int = SUMMARY_LENGTH) -> str:
 
 def summary_of(entry: Entry) -> str:
     """Return the story's summary in one line of plain text, else the beginning of its body, else its headline."""
-    return one_line(entry.summary) or excerpt(plain_text(entry.body_html)) or one_line(entry.headline)
+    return one_line(entry.summary) or excerpt(plain_text(_beginning(entry.body_html))) or one_line(entry.headline)
 
 
 def whole_second(instant: datetime) -> datetime:
@@ -94,6 +98,11 @@ def present(value: Any) -> Any:
         kept = {key: present(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item not in (None, "", [], {})}
     return [present(item) for item in value] if isinstance(value, list) else value
+
+
+def _beginning(html: str, length: int = 10 * SUMMARY_LENGTH) -> str:
+    """Return enough of `html` for an excerpt, cut before a tag: parsing whole bodies would double the time a feed takes."""
+    return html if len(html) <= length else html[:length].rpartition("<")[0] or html[:length]
 
 
 def html_tree(html: str) -> Any:

@@ -229,7 +229,7 @@ def test_an_archive_is_marked_and_linked_both_ways() -> None:
         assert links["current"] == f"{BASE}/feeds/latest.{form}"
         assert links["prev-archive"].endswith(f"/1.{form}")
         assert links["next-archive"].endswith(f"/3.{form}")
-    assert json.loads(render_json(archive))["_syndicator"]["prev_archive"].endswith("/1.json")
+    assert json.loads(render_json(archive))["next_url"].endswith("/1.json")
 
 
 def test_entries_of_atom_keep_every_attribute_of_their_links() -> None:
