@@ -1,0 +1,108 @@
+"""Feeds as a source: full stories come in, hostile documents cost a bounded child and name what is wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from time import perf_counter
+
+import pytest
+
+from syndicator.errors import IntakeError, InvalidRequest
+from syndicator.intake.apart import parse_apart
+from syndicator.intake.feed import read_feed
+
+RSS = b"""<?xml version="1.0"?><rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:media="http://search.yahoo.com/mrss/"><channel><title>N</title>
+<item><title>Bridge &amp;#8217;s &amp;amp; Vote</title>
+<link>https://news.example/b/</link><guid isPermaLink="false">https://news.example/?p=7</guid>
+<dc:creator>Jane Roe</dc:creator><category>Local</category><category>Bridges</category><pubDate>Tue, 30 Jun 2026 09:00:00 -0400</pubDate>
+<description>Nine to two [&amp;#8230;]</description><content:encoded><![CDATA[<p>All of it.</p><!DOCTYPE x>
+<p>The post <a href="https://news.example/b/">Bridge</a> appeared first on <a href="https://news.example">News</a>.</p>]]></content:encoded>
+<media:content url="https://news.example/a.jpg" medium="image"/></item>
+<item><title>Excerpt</title><guid>2</guid><description>Only the beginning [&amp;#8230;]</description></item>
+<item><title>No key</title><description>Whole words.</description></item></channel></rss>"""
+
+ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB"><title>N</title><id>urn:n</id><updated>2026-06-30T13:00:00Z</updated>
+<entry><id>urn:1</id><title type="html">A &amp;amp; B</title><updated>2026-06-30T13:00:00Z</updated>
+<author><name>Jane Roe</name></author>
+<link href="https://news.example/1"/>
+<content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>Words</p></div></content></entry></feed>"""
+
+JSON = b"""{"version":"https://jsonfeed.org/version/1.1","title":"N","items":[
+{"id":"1","url":"https://news.example/1","title":"A & B","content_html":"<p>Words</p>","date_published":"2026-06-30T13:00:00Z",
+ "authors":[{"name":"Jane Roe"}],"tags":["Local"]}, {"id":"2","summary":"s"}, 7]}"""
+
+
+def test_rss_with_full_content_is_read_and_an_excerpt_is_a_problem() -> None:
+    parsed = read_feed(RSS, "https://news.example/feed/")
+    (draft,) = parsed.drafts
+    assert (draft.external_id, draft.canonical_url) == ("https://news.example/?p=7", "https://news.example/b/")
+    assert draft.headline == "Bridge ’s & Vote"
+    assert draft.body_html.startswith("<p>All of it.</p>")
+    assert "appeared first" not in draft.body_html
+    assert (draft.byline, draft.tags) == (("Jane Roe",), ("Local", "Bridges"))
+    assert draft.summary == "Nine to two …"
+    assert draft.published_at == datetime(2026, 6, 30, 13, tzinfo=UTC)
+    assert [image.url for image in draft.images] == ["https://news.example/a.jpg"]
+    assert len(parsed.problems) == 2
+    assert "excerpt" in parsed.problems[0]
+
+
+@pytest.mark.parametrize("content", [ATOM, JSON])
+def test_atom_and_json_feed_give_the_same_story(content: bytes) -> None:
+    draft = read_feed(content, "feed").drafts[0]
+    assert (draft.headline, draft.byline, draft.canonical_url) == ("A & B", ("Jane Roe",), "https://news.example/1")
+    assert "<p>Words</p>" in draft.body_html
+    assert draft.published_at == datetime(2026, 6, 30, 13, tzinfo=UTC)
+
+
+def test_a_bad_item_leaves_the_others() -> None:
+    parsed = read_feed(JSON, "feed")
+    assert len(parsed.drafts) == 1
+    assert len(parsed.problems) == 2
+
+
+XXE = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/hostname">]>' + RSS.split(b"?>", 1)[1].replace(
+    b"All", b"&x;"
+)
+LAUGHS = b'<!DOCTYPE l [<!ENTITY a "lol"><!ENTITY b "&a;&a;">]><rss><channel><item><title>&b;</title></item></channel></rss>'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00" * 100,
+        b"<html><body>404</body></html>",
+        b"just words",
+        b"{",
+        b'{"version":1}',
+        b"{" + b"[" * 100_000,
+        XXE,
+        LAUGHS,
+        XXE.decode().encode("utf-16"),
+        b"<rss>" + b"<item><title>x</title></item>" * 1001,
+        b"<rss><item " + b"a='1' " * 8000 + b"/></rss>",
+        b"<rss><channel><item>" + b"<category>x</category>" * 100_000,
+        b"x" * 16_000_001,
+    ],
+)
+def test_hostile_documents_are_refused_quickly(content: bytes) -> None:
+    began = perf_counter()
+    with pytest.raises(InvalidRequest):
+        read_feed(content, "https://news.example/feed/")
+    assert perf_counter() - began < 8
+
+
+def test_a_refusal_comes_back_from_the_child_with_its_reason() -> None:
+    with pytest.raises(IntakeError, match="^here: document types and entities are refused$"):
+        parse_apart("feed", XXE, "here", 60)
+
+
+def test_a_parser_that_takes_too_long_is_ended() -> None:
+    with pytest.raises(IntakeError, match="longer than"):
+        parse_apart("feed", RSS, "feed", 0.01)
+
+
+def test_the_child_hands_back_what_was_read() -> None:
+    assert parse_apart("feed", RSS, "feed", 60) == read_feed(RSS, "feed")
