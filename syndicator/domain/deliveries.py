@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint, literal_column, text
+from sqlalchemy import ColumnElement, BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from syndicator.domain.base import Base, choice
@@ -23,7 +23,7 @@ class DeliveryState(StrEnum):
 
 
 # Written into the statement, not bound: the planner must see it to use the indexes of what is owed.
-OWED = literal_column("'owed'")
+OWED: ColumnElement[str] = literal_column("'owed'")
 
 
 class Lane(StrEnum):

@@ -1,0 +1,182 @@
+"""Commands about subscriptions and deliveries."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from syndicator.app import create_engine
+from syndicator.cli.desk import Desk, say
+from syndicator.domain.deliveries import Delivery, delivery_uid
+from syndicator.domain.subscriptions import ChannelKind, Subscription
+from syndicator.errors import InvalidRequest
+from syndicator.operations import deliveries as looking
+from syndicator.operations import subscriptions as subscribing
+from syndicator.operations.publishers import get_publisher
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Subscriptions: a feed's events to an endpoint.", no_args_is_help=True)
+    group.command("add")(add)
+    group.command("list")(list_subscriptions)
+    group.command("show")(show_subscription)
+    group.command("pause")(pause)
+    group.command("resume")(resume)
+    group.command("rotate-secret")(rotate_secret)
+    group.command("remove")(remove)
+    app.add_typer(group, name="subscription")
+    deliveries = typer.Typer(help="What is owed, sent and given up.", no_args_is_help=True)
+    deliveries.command("list")(list_deliveries)
+    deliveries.command("show")(show_delivery)
+    deliveries.command("replay")(replay)
+    deliveries.command("drain")(drain)
+    app.add_typer(deliveries, name="delivery")
+
+
+def add(
+    context: typer.Context,
+    publisher: Annotated[str, typer.Option(help="Id, domain, e-mail address or name.")],
+    feed: Annotated[str, typer.Option()],
+    channel: Annotated[ChannelKind, typer.Option()],
+    to: Annotated[str, typer.Option(help="The endpoint's address.")],
+    option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be given several times.")] = None,
+) -> None:
+    """Owe a feed's events to an endpoint from now on. The signing secret is shown this once."""
+    desk: Desk = context.obj
+    house = desk.house
+    with house.sessions.begin() as session:
+        subscription, secret = subscribing.subscribe(
+            session,
+            house,
+            desk.outbound,
+            get_publisher(session, publisher),
+            feed=feed,
+            channel=channel,
+            endpoint=to,
+            options=_read_options(option or []),
+            actor=desk.actor,
+            at=house.clock(),
+        )
+    desk.show(_subscription(subscription) | {"secret": secret})
+
+
+def list_subscriptions(context: typer.Context) -> None:
+    """Show every subscription, newest first."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        records = [_subscription(subscription) for subscription in subscribing.subscriptions_of(session, None)]
+    desk.list(records, empty="there are no subscriptions yet")
+
+
+def show_subscription(context: typer.Context, subscription_id: str) -> None:
+    """Show one subscription."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        desk.show(_subscription(subscribing.get_subscription(session, subscription_id)))
+
+
+def pause(context: typer.Context, subscription_id: str) -> None:
+    """Send nothing more until it is resumed."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = subscribing.get_subscription(session, subscription_id)
+        subscribing.pause(session, found, reason="paused by the desk", actor=desk.actor, at=desk.house.clock())
+    say(f"{subscription_id} is paused")
+
+
+def resume(context: typer.Context, subscription_id: str) -> None:
+    """Send again."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = subscribing.get_subscription(session, subscription_id)
+        subscribing.resume(session, found, actor=desk.actor, at=desk.house.clock())
+    say(f"{subscription_id} is active")
+
+
+def rotate_secret(context: typer.Context, subscription_id: str) -> None:
+    """Give it a new secret, shown this once; the old one signs beside it for a day."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = subscribing.get_subscription(session, subscription_id)
+        secret = subscribing.rotate_secret(session, desk.house, found, actor=desk.actor, at=desk.house.clock())
+    desk.show({"id": subscription_id, "secret": secret})
+
+
+def remove(context: typer.Context, subscription_id: str) -> None:
+    """End it for good; what it is still owed is cancelled."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = subscribing.get_subscription(session, subscription_id)
+        subscribing.end(session, found, reason="removed by the desk", actor=desk.actor, at=desk.house.clock())
+    say(f"{subscription_id} has ended")
+
+
+def list_deliveries(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None:
+    """Show the newest deliveries."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        records = [_delivery(found) for found in looking.deliveries_of(session, None, before_id=2**62, limit=limit)]
+    desk.list(records, empty="nothing has been owed to anybody yet")
+
+
+def show_delivery(context: typer.Context, delivery_id: str) -> None:
+    """Show one delivery and its attempts."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        found = looking.get_delivery(session, delivery_id)
+        attempts = [
+            f"{attempt.at:%Y-%m-%d %H:%M:%S}Z {attempt.outcome} {attempt.status or ''} {attempt.reason} {attempt.duration_ms} ms"
+            for attempt in looking.attempts_of(session, found.id)
+        ]
+        desk.show(_delivery(found) | {"tries": attempts})
+
+
+def replay(context: typer.Context, delivery_id: str) -> None:
+    """Send a settled delivery again, with the same id."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        looking.replay(session, looking.get_delivery(session, delivery_id), actor=desk.actor, at=desk.house.clock())
+    say(f"{delivery_id} is owed again")
+
+
+def drain(context: typer.Context) -> None:
+    """Send everything that is due now, then exit."""
+    desk: Desk = context.obj
+    attempts = create_engine(desk.house).drain_due()
+    say(f"{attempts} attempts made; nothing more is due now")
+
+
+def _read_options(pairs: list[str]) -> dict[str, str]:
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidRequest(f"{pair!r} is not KEY=VALUE", "option")
+        options[key] = value
+    return options
+
+
+def _subscription(subscription: Subscription) -> dict[str, object]:
+    return {
+        "id": subscription.public_id,
+        "feed": subscription.feed,
+        "channel": subscription.channel.value,
+        "endpoint": subscription.endpoint,
+        "state": subscription.state.value,
+        "reason": subscription.state_reason,
+        "last_delivered": subscription.last_delivered_at,
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, object]:
+    return {
+        "id": delivery_uid(delivery.subscription.public_id, delivery.event_seq),
+        "type": delivery.event.type.value,
+        "story": delivery.event.story.public_id,
+        "version": delivery.version_number,
+        "state": delivery.state.value,
+        "attempts": delivery.attempt_count,
+        "next_attempt": delivery.next_attempt_at,
+        "reason": delivery.last_reason,
+    }

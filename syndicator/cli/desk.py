@@ -1,0 +1,104 @@
+"""What commands share: the house, opened on first need, and printing records as a table or as JSON."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from syndicator import log
+from syndicator.app import open_outbound
+from syndicator.config import Config, load_config
+from syndicator.errors import ConfigError
+from syndicator.house import House, open_house
+from syndicator.operations.render_feeds import sync_catalogue
+from syndicator.outbound import Outbound
+from syndicator.storage.schema import current_revision, is_current, upgrade
+
+
+@dataclass
+class Desk:
+    """One command's surroundings."""
+
+    config_path: Path | None
+    as_json: bool
+
+    @cached_property
+    def config(self) -> Config:
+        config = load_config(self.config_path)
+        log.configure(config.log.format, config.log.level)
+        return config
+
+    @cached_property
+    def house(self) -> House:
+        """Open the house; a new database gets its schema, an older one is left for `db upgrade`."""
+        house = open_house(self.config)
+        if current_revision(house.engine) is None:
+            upgrade(house.engine)
+        if not is_current(house.engine):
+            raise ConfigError("database.url: the schema is of another version; run `syndicator db upgrade`")
+        with house.sessions.begin() as session:
+            sync_catalogue(session, house.catalogue, at=house.clock())
+        return house
+
+    @cached_property
+    def outbound(self) -> Outbound:
+        return open_outbound(self.config)
+
+    @property
+    def actor(self) -> str:
+        """Who types, for the audit log."""
+        with suppress(OSError, KeyError):
+            return f"command line: {getpass.getuser()}"
+        return "command line"
+
+    def show(self, record: Mapping[str, Any]) -> None:
+        """Print one record."""
+        if self.as_json:
+            say(json.dumps(record, ensure_ascii=False, default=_plain))
+            return
+        width = max(map(len, record), default=0)
+        for name, value in record.items():
+            say(f"{name.replace('_', ' '):{width}}  {_text(value)}")
+
+    def list(self, records: Iterable[Mapping[str, Any]], *, empty: str) -> None:
+        """Print records as a table, or say in one sentence why there are none."""
+        rows = list(records)
+        if self.as_json:
+            say(json.dumps(rows, ensure_ascii=False, default=_plain))
+            return
+        if not rows:
+            say(empty)
+            return
+        names = list(rows[0])
+        cells = [[_text(row[name]) for name in names] for row in rows]
+        widths = [max(len(name), *(len(line[column]) for line in cells)) for column, name in enumerate(names)]
+        for line in [[name.replace("_", " ") for name in names], *cells]:
+            say("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def say(words: str, *, error: bool = False) -> None:
+    """Print a line; control characters from stories never reach the terminal."""
+    safe = "".join(character if character.isprintable() or character == "\n" else "�" for character in words)
+    print(safe, file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else str(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)

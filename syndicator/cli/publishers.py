@@ -1,0 +1,240 @@
+"""Commands about publishers, their keys and feed tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+
+from syndicator.cli.desk import Desk, say
+from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherState, Scope
+from syndicator.errors import InvalidRequest
+from syndicator.operations import keys as credentials
+from syndicator.operations import publishers as deciding
+
+Reason = Annotated[str, typer.Option(help="The publisher reads it.")]
+Who = Annotated[str, typer.Argument(metavar="PUBLISHER", help="Id, domain, e-mail address or name.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(help="Publishers: partners that take stories, or would like to.", no_args_is_help=True)
+    group.command("add")(add)
+    group.command("list")(list_publishers)
+    group.command("show")(show)
+    group.command("approve")(approve)
+    group.command("decline")(decline)
+    group.command("suspend")(suspend)
+    group.command("reinstate")(reinstate)
+    group.command("revoke")(revoke)
+    app.add_typer(group, name="publisher")
+    keys = typer.Typer(help="API keys.", no_args_is_help=True)
+    keys.command("create")(key_create)
+    keys.command("list")(key_list)
+    keys.command("revoke")(credential_revoke)
+    app.add_typer(keys, name="key")
+    tokens = typer.Typer(help="Tokens by which feed readers have private feeds.", no_args_is_help=True)
+    tokens.command("create")(token_create)
+    tokens.command("list")(token_list)
+    tokens.command("revoke")(credential_revoke)
+    app.add_typer(tokens, name="token")
+
+
+def add(
+    context: typer.Context,
+    name: str,
+    domain: Annotated[list[str], typer.Option(help="A site of theirs; may be given several times.")],
+    email: Annotated[str, typer.Option(help="Where letters go.")],
+) -> None:
+    """Make the record of a publisher that has yet to be decided about."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        publisher = deciding.add_publisher(
+            session, name=name, email=email, domains=domain, actor=desk.actor, at=desk.house.clock()
+        )
+        record = _record(publisher)
+    desk.show(record)
+
+
+def list_publishers(context: typer.Context) -> None:
+    """Show every publisher."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        records = [_record(publisher) for publisher in session.scalars(select(Publisher).order_by(Publisher.id))]
+    desk.list(records, empty="there are no publishers yet; make one with `syndicator publisher add NAME --domain D --email E`")
+
+
+def show(context: typer.Context, publisher: Who) -> None:
+    """Show a publisher and every decision about it."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        found = deciding.get_publisher(session, publisher)
+        record = _record(found) | {
+            "decisions": [f"{d.decided_at:%Y-%m-%d} {d.to_state.value} by {d.actor}: {d.reason}" for d in found.decisions]
+        }
+    desk.show(record)
+
+
+def approve(
+    context: typer.Context,
+    publisher: Who,
+    reason: Reason,
+    days: Annotated[int | None, typer.Option(min=1, max=3660, help="How long; the policy's term unless given.")] = None,
+) -> None:
+    """Approve a publisher. By this you vouch that it has accepted the terms in force."""
+    _decide(context.obj, publisher, PublisherState.APPROVED, reason, days=days, terms_signed=True)
+
+
+def decline(context: typer.Context, publisher: Who, reason: Reason) -> None:
+    """Decline an application."""
+    _decide(context.obj, publisher, PublisherState.DECLINED, reason)
+
+
+def suspend(context: typer.Context, publisher: Who, reason: Reason) -> None:
+    """Suspend an approved publisher; everything refuses at once."""
+    _decide(context.obj, publisher, PublisherState.SUSPENDED, reason)
+
+
+def reinstate(context: typer.Context, publisher: Who, reason: Reason) -> None:
+    """Give a suspended publisher its approval back, for what is left of its term."""
+    _decide(context.obj, publisher, PublisherState.APPROVED, reason)
+
+
+def revoke(context: typer.Context, publisher: Who, reason: Reason) -> None:
+    """Revoke an approval for good."""
+    _decide(context.obj, publisher, PublisherState.REVOKED, reason)
+
+
+def key_create(
+    context: typer.Context,
+    publisher: Annotated[str | None, typer.Option(help="For this publisher …")] = None,
+    newsroom: Annotated[bool, typer.Option("--newsroom", help="… or for our own newsroom's systems.")] = False,
+    scopes: Annotated[str, typer.Option(help="Comma-separated; what its holder usually has unless given.")] = "",
+    name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    days: Annotated[int | None, typer.Option(min=1, help="Until it expires.")] = None,
+) -> None:
+    """Make an API key. It is shown this once."""
+    desk: Desk = context.obj
+    house, at = desk.house, desk.house.clock()
+    if newsroom == bool(publisher):
+        raise InvalidRequest("give either --publisher P or --newsroom", "publisher")
+    with house.sessions.begin() as session:
+        key, secret = credentials.create_key(
+            session,
+            deciding.get_publisher(session, publisher) if publisher else None,
+            actor=desk.actor,
+            at=at,
+            scopes=_read_scopes(scopes),
+            name=name,
+            expires_at=at + timedelta(days=days) if days else None,
+        )
+    desk.show({"id": key.public_id, "key": secret, "scopes": key.scopes, "expires": key.expires_at})
+
+
+def key_list(context: typer.Context) -> None:
+    """Show every API key; the keys themselves are not kept."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        records = [
+            {
+                "id": key.public_id,
+                "prefix": f"{key.prefix}…",
+                "holder": key.publisher.name if key.publisher else "newsroom",
+                "scopes": key.scopes,
+                "last_used": key.last_used_at,
+                "expires": key.expires_at,
+                "revoked": key.revoked_at,
+            }
+            for key in session.scalars(select(ApiKey).order_by(ApiKey.id))
+        ]
+    desk.list(records, empty="there are no keys yet")
+
+
+def token_create(
+    context: typer.Context,
+    publisher: Annotated[str, typer.Option(help="Id, domain, e-mail address or name.")],
+    feed: Annotated[str, typer.Option(help="A private feed of the catalogue.")],
+) -> None:
+    """Make a feed token. It is shown this once."""
+    desk: Desk = context.obj
+    house = desk.house
+    with house.sessions.begin() as session:
+        token, secret = credentials.create_token(
+            session, house.catalogue, deciding.get_publisher(session, publisher), feed, actor=desk.actor, at=house.clock()
+        )
+    base = house.config.site.base_url
+    desk.show({"id": token.public_id, "token": secret, "url": f"{base}/f/{secret}/{feed}.rss"})
+
+
+def token_list(context: typer.Context) -> None:
+    """Show every feed token; the tokens themselves are not kept."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        records = [
+            {
+                "id": token.public_id,
+                "prefix": f"{token.prefix}…",
+                "holder": token.publisher.name,
+                "feed": token.feed,
+                "last_used": token.last_used_at,
+                "revoked": token.revoked_at,
+            }
+            for token in session.scalars(select(FeedToken).order_by(FeedToken.id))
+        ]
+    desk.list(records, empty="there are no feed tokens yet")
+
+
+def credential_revoke(context: typer.Context, reference: Annotated[str, typer.Argument(help="Its id or prefix.")]) -> None:
+    """Revoke it; it is refused from this moment."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        revoked = credentials.revoke(session, reference, actor=desk.actor, at=desk.house.clock())
+    say(f"{revoked.public_id} is revoked")
+
+
+def _decide(
+    desk: Desk,
+    publisher: str,
+    state: PublisherState,
+    reason: str,
+    *,
+    days: int | None = None,
+    terms_signed: bool = False,
+) -> None:
+    house = desk.house
+    with house.sessions.begin() as session:
+        deciding.decide(
+            session,
+            house,
+            publisher,
+            state,
+            reason=reason,
+            actor=desk.actor,
+            at=house.clock(),
+            days=days,
+            terms_signed=terms_signed,
+        )
+        record = _record(deciding.get_publisher(session, publisher))
+    desk.show(record)
+
+
+def _read_scopes(text: str) -> tuple[Scope, ...] | None:
+    if not text:
+        return None
+    try:
+        return tuple(Scope(word.strip()) for word in text.split(","))
+    except ValueError as error:
+        raise InvalidRequest(f"{error}; there are {', '.join(Scope)}", "scopes") from error
+
+
+def _record(publisher: Publisher) -> dict[str, object]:
+    return {
+        "id": publisher.public_id,
+        "name": publisher.name,
+        "state": publisher.state.value,
+        "reason": publisher.state_reason,
+        "approved_until": publisher.approved_until,
+        "email": publisher.email,
+        "domains": [domain.domain for domain in publisher.domains],
+    }

@@ -1,0 +1,92 @@
+"""Sources: added, paused, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from syndicator.domain.base import new_id
+from syndicator.domain.stories import Source, SourceKind
+from syndicator.errors import Conflict, InvalidRequest, NotFound
+from syndicator.house import House
+from syndicator.operations import audit
+from syndicator.outbound import Outbound
+
+PULLED = (SourceKind.WORDPRESS, SourceKind.FEED)
+
+
+def add_source(
+    session: Session,
+    house: House,
+    outbound: Outbound,
+    *,
+    kind: SourceKind,
+    url: str,
+    name: str,
+    section: str,
+    every_seconds: int | None,
+    credentials: str,
+    actor: str,
+    at: datetime,
+) -> Source:
+    """Pull from `url` from now on. Raises InvalidRequest, AddressRefused, Conflict for a name that is taken."""
+    if kind not in PULLED:
+        raise InvalidRequest(f"a {kind.value} source is not pulled; there are {', '.join(PULLED)}", "kind")
+    if credentials and ":" not in credentials:
+        raise InvalidRequest("must be USER:PASSWORD", "credentials")
+    if every_seconds is not None and not 15 <= every_seconds <= 7 * 86_400:
+        raise InvalidRequest("must be from 15 seconds to a week", "every")
+    outbound.check_url(url)
+    name = name or urlsplit(url).hostname or ""
+    if session.scalar(select(Source.id).where(Source.name == name)) is not None:
+        raise Conflict(f"there is a source called {name!r} already; choose another --name")
+    source = Source(
+        name=name,
+        kind=kind,
+        url=url,
+        section=section,
+        every_seconds=every_seconds or house.config.intake.default_every_seconds,
+        credentials=house.vault.lock(credentials) if credentials else None,
+        cursor={},
+        next_pull_at=at,
+        paused=False,
+        failures=0,
+    )
+    session.add(source)
+    session.flush()
+    audit.record(session, actor, "source.add", name, at=at, kind=kind.value, url=url)
+    return source
+
+
+def get_source(session: Session, name: str) -> Source:
+    """Return the source called `name`; raises NotFound."""
+    source = session.scalars(select(Source).where(Source.name == name)).one_or_none()
+    if source is None:
+        raise NotFound(f"there is no source {name!r}")
+    return source
+
+
+def pulled_sources(session: Session) -> Sequence[Source]:
+    """Return the sources that are pulled and not paused."""
+    wanted = select(Source).where(Source.kind.in_(PULLED), Source.paused.is_(False), Source.next_pull_at.is_not(None))
+    return session.scalars(wanted.order_by(Source.name)).all()
+
+
+def set_paused(session: Session, name: str, *, paused: bool, actor: str, at: datetime) -> None:
+    """Pause the source or pull it again, at once."""
+    source = get_source(session, name)
+    source.paused = paused
+    source.next_pull_at = source.next_pull_at if paused else at
+    audit.record(session, actor, "source.pause" if paused else "source.resume", name, at=at)
+
+
+def remove_source(session: Session, name: str, *, actor: str, at: datetime) -> None:
+    """Pull it no more and forget its credentials. Its stories keep knowing where they came from."""
+    source = get_source(session, name)
+    source.paused, source.next_pull_at, source.credentials = True, None, None
+    source.name = f"{name[:60]} (removed {new_id('', 6)})"
+    audit.record(session, actor, "source.remove", name, at=at)
