@@ -30,7 +30,7 @@ ROWS = [
     {"intake", "channels", "storage"},
     {"house"},
     {"operations"},
-    {"delivery", "jobs", "web"},
+    {"delivery", "jobs", "web", "doctor"},
     {"app", "serve"},
     {"demo", "cli", "__main__"},
 ]

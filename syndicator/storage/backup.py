@@ -102,7 +102,7 @@ def check(engine: Engine) -> list[str]:
 
 
 def _broken_storage(engine: Engine) -> list[str]:
-    with engine.connect() as connection:
+    with schema.reading_connection(engine) as connection:
         if engine.dialect.name == "sqlite":
             broken = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check")) if row[0] != "ok"]
             orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
@@ -113,7 +113,7 @@ def _broken_storage(engine: Engine) -> list[str]:
 
 def _broken_log(engine: Engine) -> list[str]:
     """The event log has no gaps, and the counter stands at its end: partners follow it by number."""
-    with engine.connect() as connection:
+    with schema.reading_connection(engine) as connection:
         events, last = connection.execute(select(func.count(), func.coalesce(func.max(Event.seq), 0)).select_from(Event)).one()
         counted = connection.execute(select(Counter.value).where(Counter.name == "events")).scalar() or 0
     problems = [f"the event log ends at {last} but holds {events} events"] if events != last else []

@@ -41,7 +41,7 @@ def stamp(engine: Engine) -> None:
 
 def current_revision(engine: Engine) -> str | None:
     """Return the revision of the database, or None when it has no schema of ours."""
-    with engine.connect() as connection:
+    with reading_connection(engine) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -59,9 +59,14 @@ def is_current(engine: Engine) -> bool:
 
 def differences(engine: Engine) -> list[Any]:
     """Return what Alembic would change to make the database fit the models; empty when it fits."""
-    with engine.connect() as connection:
+    with reading_connection(engine) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         return list(compare_metadata(context, Base.metadata))
+
+
+def reading_connection(engine: Engine) -> Connection:
+    """Open a connection that only reads: asking how things stand never waits for a writer."""
+    return engine.connect().execution_options(reads_only=True)
 
 
 def alembic_config() -> Alembic:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from syndicator.domain.base import Base
+from syndicator.domain.base import Base, Counter
 from syndicator.errors import ConfigError
+from syndicator.house import House
 from syndicator.storage import schema
+from syndicator.storage.backup import check
 from syndicator.storage.engine import open_engine
 
 
@@ -103,6 +105,13 @@ def test_foreign_keys_hold_again_after_an_upgrade(empty: Engine) -> None:
                 " VALUES ('t', 404, 'latest', 'p', 'h', '2026-01-01')"
             )
         )
+
+
+def test_asking_where_the_database_stands_does_not_wait_for_a_writer(house: House) -> None:
+    with house.engine.begin() as writer:
+        writer.execute(insert(Counter).values(name="held", value=1))
+        assert schema.is_current(house.engine)
+        assert check(house.engine) == []
 
 
 def test_a_database_of_a_newer_version_is_refused_by_name(empty: Engine) -> None:
