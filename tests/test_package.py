@@ -31,7 +31,8 @@ ROWS = [
     {"house"},
     {"operations"},
     {"delivery", "jobs", "web", "doctor"},
-    {"app", "serve"},
+    {"app"},
+    {"serve"},
     {"demo", "cli", "__main__"},
 ]
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
