@@ -119,13 +119,14 @@ class Feed:
 
     @property
     def usable(self) -> tuple[Entry, ...]:
-        """The stories that may be used, in the feed's order."""
-        return tuple(entry for entry in self.entries if not entry.withdrawn)
+        """The stories that may be used, in the feed's order; one that is withdrawn anywhere is not among them."""
+        gone = {entry.uri for entry in self.gone}
+        return tuple(entry for entry in self.entries if entry.uri not in gone)
 
     @property
     def gone(self) -> tuple[Entry, ...]:
-        """The withdrawn stories, in whichever list they came."""
-        return tuple(entry for entry in (*self.entries, *self.withdrawn) if entry.withdrawn)
+        """The withdrawn stories, in whichever list they came, each once."""
+        return tuple({entry.uri: entry for entry in (*self.entries, *self.withdrawn) if entry.withdrawn}.values())
 
     @property
     def all_entries(self) -> tuple[Entry, ...]:

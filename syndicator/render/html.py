@@ -15,7 +15,9 @@ def render_html(entry: Entry, terms: Terms, *, headline: bool = True) -> str:
     """Render the story as one `<article>`; without `headline` for systems that keep it in a field of its own."""
     entry, terms = cleaned(entry), cleaned(terms)
     parts = [
-        f'<article class="syndicated-story" lang="{escape(entry.language)}">',
+        f'<article class="syndicated-story" lang="{escape(entry.language)}">'
+        if entry.language
+        else '<article class="syndicated-story">',
         f"<h1>{escape(title_of(entry))}</h1>" if headline else "",
         f'<p class="byline">{escape(byline(entry, terms))}</p>',
         *(_figure(image) for image in (() if entry.withdrawn else entry.images)),

@@ -11,9 +11,9 @@ from typing import Any
 
 from syndicator.domain.stories import Image
 from syndicator.render.entry import Entry, Terms
-from syndicator.render.ninjs import copyright_notice
 from syndicator.render.notice import text_with_notice, title_of
 from syndicator.render.plain import cleaned, one_line, present, rfc3339, summary_of
+from syndicator.render.rights import copyright_notice
 
 # What would end a script element, open a comment in it, or end a line in older JavaScript.
 _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}

@@ -14,9 +14,9 @@ from lxml import etree
 
 from syndicator.render.elements import XML, add, image_type
 from syndicator.render.entry import Entry, Terms
-from syndicator.render.ninjs import ODRL, copyright_notice, note_of, usage_terms
-from syndicator.render.notice import html_with_notice, title_of
+from syndicator.render.notice import editors_note, html_with_notice, title_of
 from syndicator.render.plain import cleaned, html_tree, rfc3339, summary_of
+from syndicator.render.rights import ODRL, copyright_notice, usage_terms
 
 NAR = "http://iptc.org/std/nar/2006-10-01/"
 XHTML = "http://www.w3.org/1999/xhtml"
@@ -68,7 +68,7 @@ def _add_item_meta(item: Any, entry: Entry, terms: Terms) -> None:
     if entry.embargoed_until:
         add(meta, _g2("embargoed"), rfc3339(entry.embargoed_until))
     add(meta, _g2("pubStatus"), qcode=f"stat:{entry.status.value}")
-    if note := note_of(entry):
+    if note := editors_note(entry):
         add(meta, _g2("edNote"), note)
     if entry.expires:
         add(meta, _g2("expires"), rfc3339(entry.expires))

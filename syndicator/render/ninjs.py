@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from syndicator.domain.stories import Image, Rights
+from syndicator.domain.stories import Image
 from syndicator.render.elements import image_type
 from syndicator.render.entry import Entry, Terms
-from syndicator.render.notice import embargo, html_with_notice, title_of, withdrawal
-from syndicator.render.plain import cleaned, one_line, plain_text, present, rfc3339, summary_of
+from syndicator.render.notice import editors_note, html_with_notice, title_of
+from syndicator.render.plain import cleaned, plain_text, present, rfc3339, summary_of
+from syndicator.render.rights import ODRL, copyright_notice, usage_terms
 
 NinjsVersion = Literal["3.1", "2.2", "1.6"]
-ODRL = "http://www.w3.org/ns/odrl/2/"
 
 
 def render_ninjs(entry: Entry, terms: Terms, version: NinjsVersion = "3.1") -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _ninjs_3_1(entry: Entry, terms: Terms) -> dict[str, Any]:
         "copyrightNotice": copyright_notice(entry, terms),
         "usageTerms": usage_terms(entry, terms),
         "rightsInfo": {"langId": ODRL, "linkedRights": terms.license_url},
-        "edNote": note_of(entry),
+        "edNote": editors_note(entry),
         "headlines": [{"role": "main", "contentType": "text/plain", "value": title_of(entry)}],
         "altIds": _alternative_ids(entry),
     }
@@ -79,7 +79,7 @@ def _ninjs_1_6(entry: Entry, terms: Terms) -> dict[str, Any]:
         "copyrightnotice": copyright_notice(entry, terms),
         "usageterms": usage_terms(entry, terms),
         "rightsinfo": {"langid": ODRL, "linkedrights": terms.license_url},
-        "ednote": note_of(entry),
+        "ednote": editors_note(entry),
         "headline": title_of(entry),
         "altids": {alternative["role"]: alternative["value"] for alternative in _alternative_ids(entry)},
     }
@@ -103,30 +103,6 @@ def _as_2_2(document: dict[str, Any]) -> dict[str, Any]:
         older["embargoed"] = older.pop("embargoeduntil")
     older["standard"] = {"name": "ninjs", "version": "2.2", "schema": "http://www.iptc.org/std/ninjs/ninjs-schema_2.2.json#"}
     return older
-
-
-def copyright_notice(entry: Entry, terms: Terms) -> str:
-    """Return the line of copyright, dated by the story."""
-    return f"© {entry.published.year} {terms.newsroom}"
-
-
-def usage_terms(entry: Entry, terms: Terms) -> str:
-    """Say in other words than the notice's under which terms the story may be used."""
-    if entry.rights is Rights.LICENSED:
-        return f"Only for holders of a license agreement with {terms.newsroom}; write to {terms.contact_email}."
-    return f"For approved publishers, without charge, under {terms.license_url}. It covers text and cleared pictures only."
-
-
-def note_of(entry: Entry) -> str:
-    """What editors must know before all else: that it is withdrawn, held back, or put right, then the newsroom's own note."""
-    correction = one_line(entry.correction_note)
-    notes = [
-        withdrawal(entry) if entry.withdrawn else "",
-        embargo(entry),
-        f"Correction: {correction}" if correction else "",
-        entry.ednote,
-    ]
-    return "\n".join(note for note in notes if note)
 
 
 def _alternative_ids(entry: Entry) -> list[dict[str, str]]:

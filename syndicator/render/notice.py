@@ -80,6 +80,18 @@ def embargo(entry: Entry) -> str:
     return f"EMBARGOED until {whole_second(entry.embargoed_until):%Y-%m-%d %H:%M} UTC. Do not publish before."
 
 
+def editors_note(entry: Entry) -> str:
+    """What editors must know before all else: that it is withdrawn, held back, or put right; then the newsroom's own note."""
+    correction = one_line(entry.correction_note)
+    notes = [
+        withdrawal(entry) if entry.withdrawn else "",
+        embargo(entry),
+        f"Correction: {correction}" if correction else "",
+        entry.ednote,
+    ]
+    return "\n".join(note for note in notes if note)
+
+
 def _html_parts(entry: Entry) -> list[str]:
     if entry.withdrawn:
         return [f"<p><strong>{escape(withdrawal(entry))}</strong></p>"]

@@ -1,4 +1,4 @@
-"""Text that any format can carry: characters XML allows, and the words of a piece of HTML.
+"""Values as any format can carry them: characters XML allows, the words of a piece of HTML, dates, members that say something.
 
 What is forbidden by XML 1.0 (section 2.2) makes lxml refuse a whole document, so one bad story would take a feed down. Intake
 removes such characters too; this is the second lock. No format is known here.

@@ -103,6 +103,8 @@ class _Item(BaseEntryExtension):  # type: ignore[misc]
             add(item, f"{{{DC}}}creator", name)
         add(item, "pubDate", format_datetime(whole_second(entry.published), usegmt=True))
         add(item, f"{{{DCTERMS}}}modified", rfc3339(entry.updated))
+        if entry.language:
+            add(item, f"{{{DC}}}language", entry.language)
         for link in entry_links(entry, self.feed):
             add(item, f"{{{ATOM}}}link", **link)
         add(item, f"{{{CREATIVE_COMMONS}}}license", terms.license_url)

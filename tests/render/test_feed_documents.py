@@ -194,6 +194,14 @@ def test_a_withdrawn_story_among_the_usable_ones_is_emptied_all_the_same(form: s
     assert "pictures.example" not in document
 
 
+def test_a_story_that_is_both_usable_and_killed_is_killed() -> None:
+    drawn = feed((entry(), killed()), withdrawn=(killed(uri=entry().uri), killed()))
+    assert [fact["title"][:8] for fact in rss_facts(render_rss(drawn))] == ["KILLED: ", "KILLED: "]
+    root = xml(render_atom(drawn))
+    assert len(root.findall("at:deleted-entry", NS)) == 2
+    assert not root.findall("atom:entry", NS)
+
+
 def test_rss_and_atom_name_hub_self_and_license() -> None:
     for render, path in ((render_rss, "channel/atom:link"), (render_atom, "atom:link")):
         links = {link.get("rel"): link.get("href") for link in xml(render(feed((entry(),)))).findall(path, NS)}
