@@ -1,4 +1,4 @@
-"""What page tests are handed: the public pages over a fresh house, and a newsroom that fills it."""
+"""What web tests are handed: the application over a fresh house, a visitor to it, and a newsroom that fills it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from syndicator.app import create_app
 from syndicator.house import House
-from syndicator.web import pages, problems
-from syndicator.web.site import site
 from tests.web.newsroom import Newsroom
 
 
@@ -18,20 +17,12 @@ def newsroom(house: House) -> Newsroom:
 
 
 @pytest.fixture
-def site_app(house: House) -> Flask:
-    """The public pages alone; other blueprints have tests of their own."""
-    return make_site_app(house)
+def app(house: House) -> Flask:
+    """The whole application over the test's house."""
+    return create_app(house.config, house)
 
 
 @pytest.fixture
-def visitor(site_app: Flask) -> FlaskClient:
-    return site_app.test_client()
-
-
-def make_site_app(house: House) -> Flask:
-    app = Flask("syndicator", static_folder=None)
-    app.extensions["house"] = house
-    pages.furnish(app, house)
-    problems.register(app)
-    app.register_blueprint(site)
-    return app
+def visitor(app: Flask) -> FlaskClient:
+    """Somebody who has not signed in."""
+    return app.test_client()

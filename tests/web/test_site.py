@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,11 +18,13 @@ from sqlalchemy import event
 from wtforms import BooleanField, Form, StringField
 from wtforms.validators import InputRequired
 
+from syndicator.app import create_app
 from syndicator.config import License, Site
 from syndicator.house import House
+from syndicator.operations.render_feeds import render_stale, sync_catalogue
 from syndicator.reasons import Reason
 from tests.clocks import HandClock
-from tests.web.conftest import make_site_app
+from tests.conftest import BASE_URL
 from tests.web.newsroom import Newsroom
 
 NOTICE = "is available without charge to any eligible news publisher"
@@ -239,7 +242,7 @@ def test_pages_allow_no_scripts_or_styles_but_our_own(visitor: FlaskClient, news
 
 def test_a_site_without_tls_does_not_promise_it(house: House) -> None:
     plain = house.config.model_copy(update={"site": Site(base_url="http://127.0.0.1:8080")})
-    app = make_site_app(House(plain, house.catalogue, house.engine, house.sessions, house.vault, house.clock))
+    app = create_app(plain, replace(house, config=plain))
     assert "Strict-Transport-Security" not in app.test_client().get("/").headers
 
 
@@ -333,6 +336,25 @@ def test_static_files_are_small_hashed_and_kept_for_ever(visitor: FlaskClient) -
     assert visitor.get("/assets/..%2Fpages.py").status_code == 404
 
 
+def test_no_page_leads_nowhere(visitor: FlaskClient, newsroom: Newsroom) -> None:
+    lead = newsroom.fill()
+    house = newsroom.house
+    with house.sessions.begin() as session:
+        sync_catalogue(session, house.catalogue, at=house.clock())
+    render_stale(house)
+    open_paths, seen = {*PAGES, f"/stories/{lead}"}, set[str]()
+    while open_paths:
+        path = open_paths.pop()
+        seen.add(path)
+        answer = visitor.get(path, follow_redirects=True)
+        assert answer.status_code == 200 or path == "/hub", path
+        if answer.mimetype == "text/html":
+            links = html.fromstring(answer.data).xpath("//a/@href | //link/@href | //@data-copy-from | //@src")
+            ours = {link.removeprefix(BASE_URL).partition("#")[0] for link in links}
+            open_paths |= {link for link in ours if link.startswith("/")} - seen
+    assert len(seen) > 40
+
+
 def test_pages_only_answer_questions(visitor: FlaskClient) -> None:
     for path in PAGES:
         assert visitor.post(path).status_code == 405
@@ -346,10 +368,10 @@ class SampleForm(Form):
         return ""
 
 
-def test_a_wrong_field_is_tied_to_its_hint_and_error(site_app: Flask) -> None:
+def test_a_wrong_field_is_tied_to_its_hint_and_error(app: Flask) -> None:
     form = SampleForm()
     form.validate()
-    with site_app.test_request_context("/"):
+    with app.test_request_context("/"):
         shown = html.fromstring(
             render_template_string('{% import "ui.html" as ui with context %}{{ ui.form(form, "Send") }}', form=form)
         )
