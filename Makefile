@@ -23,7 +23,7 @@ test: .venv/.developing ## Run every test, on real servers (TESTS="…": some of
 	@$(BIN)/pytest --numprocesses=auto --dist=worksteal -o faulthandler_timeout=300 $(TESTS)
 
 lint: .venv/.developing ## Check style, format and types
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff check --quiet --output-format=concise .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy -p syndicator -p tests
 	@$(BIN)/mypy .ci/migration.py
