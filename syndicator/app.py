@@ -21,10 +21,11 @@ from syndicator.web.api import api
 from syndicator.web.feeds import feeds
 from syndicator.web.health import health
 from syndicator.web.hub import hub
+from syndicator.web.machines import machines
 from syndicator.web.newsroom import newsroom
 from syndicator.web.site import site
 
-BLUEPRINTS = (site, feeds, hub, api, newsroom, health)
+BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health)
 
 
 def create_app(config: Config, house: House | None = None) -> Flask:
