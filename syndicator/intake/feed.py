@@ -70,7 +70,7 @@ def _xml_entries(content: bytes, origin: str) -> list[Any]:
 
     _refuse_bombs(content, origin)
     parsed = feedparser.parse(io.BytesIO(content), sanitize_html=False, resolve_relative_uris=False)
-    if not parsed.version and not parsed.entries:
+    if not parsed.get("version") and not parsed.entries:
         raise IntakeError(origin, "this is no RSS, Atom or JSON feed")
     return list(parsed.entries[:MAX_ENTRIES])
 

@@ -74,11 +74,11 @@ class _Site:
         url = f"{self.root}wp/v2/posts{path}"
         return ask(self.get, f"{url}{'&' if '?' in url else '?'}{urlencode(query)}", self.at, auth=self.auth)
 
-    def posts(self, page: int, **query: str | int) -> tuple[list[dict[str, Any]], int]:
-        """Return one page of posts and how many there are in all; nothing behind the last page. Raises SourceFailed."""
+    def posts(self, page: int, **query: str | int) -> tuple[list[dict[str, Any]], int | None]:
+        """Return one page of posts, and how many there are in all if the site says so. Raises SourceFailed."""
         answer = self.ask("", page=page, per_page=PAGE_SIZE, **query)
         if answer.status == 400 and page > 1 and b"rest_post_invalid_page_number" in answer.body[:2000]:
-            return [], 0
+            return [], None  # behind the last page
         if answer.status != 200:
             raise SourceFailed(answer.url, f"answered {answer.status}")
         posts = _decoded(answer)
@@ -86,7 +86,7 @@ class _Site:
             raise SourceFailed(answer.url, "the answer is not a list of posts")
         total = answer.headers.get("x-wp-total", "")
         if not total.isdigit():
-            return posts, len(posts) if len(posts) < PAGE_SIZE else (page + 1) * PAGE_SIZE
+            return posts, None
         if len(posts) < min(PAGE_SIZE, int(total) - (page - 1) * PAGE_SIZE):
             raise SourceFailed(answer.url, "the answer holds fewer posts than it says")
         return posts, int(total)
@@ -95,11 +95,10 @@ class _Site:
 def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, newsroom: str, at: datetime) -> Pull:
     """Return what changed at `address` since `cursor`; `newsroom` is whose pictures are cleared.
 
-    Raises SourceFailed when nothing could be read; when only the rest could not, the Pull says so in `failure`.
+    Raises SourceFailed when no API was found; when not everything could be read, the Pull says so in `failure`.
     """
     root = str(cursor.get("api") or discover(get, address, auth, at))
-    own = urlsplit(root)[:2] == urlsplit(address)[:2]
-    reading = _Reading(_Site(get, root, auth if own else None, at), dict(cursor.get("known") or {}))
+    reading = _Reading(_Site(get, root, auth if _same_site(root, address) else None, at), dict(cursor.get("known") or {}))
     moved = dict(cursor) | {"api": root}
     failure = None
     try:
@@ -110,10 +109,10 @@ def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, newsroom
     except SourceFailed as error:
         failure = error
         if not reading.drafts:
-            moved = {key: value for key, value in cursor.items() if key != "api"}  # look for the API anew next time
-        moved.pop("known", None)
-    newest = sorted(reading.known, key=int, reverse=True)[: SWEEP_PAGES * PAGE_SIZE]
-    moved["known"] = (cursor.get("known") or {}) if failure else {number: reading.known[number] for number in newest}
+            del moved["api"]  # look for it anew next time
+    else:
+        newest = sorted(reading.known, key=int, reverse=True)[: SWEEP_PAGES * PAGE_SIZE]
+        moved["known"] = {number: reading.known[number] for number in newest}
     return Pull(
         drafts=tuple(reading.drafts.values()),
         cursor=moved,
@@ -130,21 +129,25 @@ def _read_modified(reading: _Reading, cursor: dict[str, Any], newsroom: str, at:
     if after:
         query["modified_after"] = f"{after - OVERLAP:%Y-%m-%dT%H:%M:%SZ}"
     page = first = int(cursor.get("page") or 1)
-    newest, seen, total = _instant(cursor.get("newest")) or after, set[int](), 0
+    newest, seen, totals = _instant(cursor.get("newest")) or after, set[int](), set[int]()
     while page < first + MAX_PAGES:
-        posts, total_now = reading.site.posts(page, **query)
-        total = total_now or total
+        posts, total = reading.site.posts(page, **query)
+        totals |= {total} if total is not None else set()
         for post in posts:
             seen.add(post["id"])
             modified = _instant(post.get("modified_gmt"))
             newest = max(filter(None, (newest, modified)), default=None)
             reading.take(post, newsroom)
-        if len(posts) < PAGE_SIZE or page * PAGE_SIZE >= total:
-            if first == 1 and len(seen) < total:
+        if _is_last(page, posts, total):
+            if first == 1 and totals and {len(seen)} != totals:
                 raise SourceFailed(reading.site.root, "posts moved while they were read; they will be read again")
-            return {"modified": _text(min(newest, at) if newest else at), "page": 1, "newest": None}
+            return {"modified": _text(newest and min(newest, at)), "page": 1, "newest": None}
         page += 1
     return {"page": page, "newest": _text(newest)}
+
+
+def _is_last(page: int, posts: list[dict[str, Any]], total: int | None) -> bool:
+    return len(posts) < PAGE_SIZE or (total is not None and page * PAGE_SIZE >= total)
 
 
 def _sweep_due(cursor: dict[str, Any], at: datetime) -> bool:
@@ -158,7 +161,7 @@ def _sweep(reading: _Reading, newsroom: str) -> None:
     for page in range(1, SWEEP_PAGES + 1):
         posts, total = reading.site.posts(page, orderby="id", order="desc", _fields="id,modified_gmt")
         listed |= {str(post["id"]): str(post.get("modified_gmt") or "") for post in posts}
-        if len(posts) < PAGE_SIZE or page * PAGE_SIZE >= total:
+        if _is_last(page, posts, total):
             oldest = 0
             break
     else:
@@ -176,12 +179,15 @@ def _sweep(reading: _Reading, newsroom: str) -> None:
 
 
 def _why_gone(site: _Site, number: str) -> str:
-    """Ask for one post that is no longer listed. Only the answers of WordPress itself count: an outage or a block says nothing."""
+    """Ask for a post that is no longer listed. Only the answer of WordPress itself counts: an outage or a block says nothing."""
     answer = site.ask(f"/{number}", _fields="id,status,modified_gmt")
     try:
-        code = _decoded(answer).get("code")
+        said = _decoded(answer)
+        code, status = said.get("code"), said.get("status")
     except (SourceFailed, AttributeError):
         return ""
+    if answer.status == 200 and isinstance(status, str) and status != "publish":
+        return "no longer published at its source"  # we are signed in, and may see it
     if answer.status == 404 and code == "rest_post_invalid_id":
         return "deleted at its source"
     if answer.status in {401, 403} and code in {"rest_forbidden", "rest_cannot_read"}:
@@ -190,7 +196,7 @@ def _why_gone(site: _Site, number: str) -> str:
 
 
 def discover(get: Get, address: str, auth: Auth, at: datetime) -> str:
-    """Find the API's root: by the home page's Link header or element, at /wp-json/, or as ?rest_route=. Raises SourceFailed."""
+    """Find the API's root: the home page's Link header or element, /wp-json/, or ?rest_route=. Raises SourceFailed."""
     base = address if address.endswith("/") else f"{address}/"
     candidates = [base] if "/wp-json/" in base else []
     if not candidates:
@@ -202,14 +208,19 @@ def discover(get: Get, address: str, auth: Auth, at: datetime) -> str:
         candidates = [urljoin(home.url, text_of_html(each)) for each in found if each]
         candidates += [urljoin(base, "wp-json/"), f"{base}?rest_route=/"]
     for root in dict.fromkeys(candidates):
-        own = urlsplit(root)[:2] == urlsplit(address)[:2]
         try:
-            answer = ask(get, root, at, auth=auth if own else None)
+            answer = ask(get, root, at, auth=auth if _same_site(root, address) else None)
             if answer.status == 200 and "wp/v2" in _decoded(answer).get("namespaces", []):
                 return root if root.endswith("/") else f"{root}/"
         except (SourceFailed, AttributeError, TypeError):
             continue
     raise SourceFailed(address, "no WordPress API was found there; its feed may be open instead")
+
+
+def _same_site(root: str, address: str) -> bool:
+    """Whether the API is where we were told to go, so that it may have the password; http may have become https."""
+    there, told = urlsplit(root), urlsplit(address)
+    return there[:2] == told[:2] or (there.scheme == "https" and told.scheme == "http" and there.netloc == told.netloc)
 
 
 def read_post(post: dict[str, Any], newsroom: str) -> StoryDraft:
@@ -253,8 +264,8 @@ def cleared(credit: str, newsroom: str) -> bool:
     """Say whether a credit names our own newsroom, by name or initials, and no agency. Anything else is not ours to give."""
     initials = "".join(word[0] for word in re.findall(r"[A-Z]\w+", newsroom))
     by_initials = len(initials) >= 3 and re.search(rf"\b{initials}\b", credit) is not None
-    ours = by_initials or bool(letters(newsroom)) and letters(newsroom) in letters(credit)
-    return ours and not AGENCIES.search(credit)
+    by_name = letters(newsroom) != "" and letters(newsroom) in letters(credit)
+    return (by_initials or by_name) and not AGENCIES.search(credit)
 
 
 def _hidden(post: dict[str, Any]) -> str:

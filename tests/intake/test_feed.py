@@ -13,17 +13,22 @@ from syndicator.intake.feed import read_feed
 
 RSS = b"""<?xml version="1.0"?><rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
  xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:media="http://search.yahoo.com/mrss/"><channel><title>N</title>
-<item><title>Bridge &amp;#8217;s &amp;amp; Vote</title>
-<link>https://news.example/b/</link><guid isPermaLink="false">https://news.example/?p=7</guid>
-<dc:creator>Jane Roe</dc:creator><category>Local</category><category>Bridges</category><pubDate>Tue, 30 Jun 2026 09:00:00 -0400</pubDate>
+<item>
+<title>Bridge &amp;#8217;s &amp;amp; Vote</title>
+<link>https://news.example/b/</link>
+<guid isPermaLink="false">https://news.example/?p=7</guid>
+<dc:creator>Jane Roe</dc:creator><category>Local</category><category>Bridges</category>
+<pubDate>Tue, 30 Jun 2026 09:00:00 -0400</pubDate>
 <description>Nine to two [&amp;#8230;]</description><content:encoded><![CDATA[<p>All of it.</p><!DOCTYPE x>
 <p>The post <a href="https://news.example/b/">Bridge</a> appeared first on <a href="https://news.example">News</a>.</p>]]></content:encoded>
 <media:content url="https://news.example/a.jpg" medium="image"/></item>
 <item><title>Excerpt</title><guid>2</guid><description>Only the beginning [&amp;#8230;]</description></item>
 <item><title>No key</title><description>Whole words.</description></item></channel></rss>"""
 
-ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB"><title>N</title><id>urn:n</id><updated>2026-06-30T13:00:00Z</updated>
-<entry><id>urn:1</id><title type="html">A &amp;amp; B</title><updated>2026-06-30T13:00:00Z</updated>
+ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB"><title>N</title>
+<id>urn:n</id><updated>2026-06-30T13:00:00Z</updated>
+<entry><id>urn:1</id>
+<title type="html">A &amp;amp; B</title><updated>2026-06-30T13:00:00Z</updated>
 <author><name>Jane Roe</name></author>
 <link href="https://news.example/1"/>
 <content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>Words</p></div></content></entry></feed>"""
@@ -95,7 +100,7 @@ def test_hostile_documents_are_refused_quickly(content: bytes) -> None:
 
 
 def test_a_refusal_comes_back_from_the_child_with_its_reason() -> None:
-    with pytest.raises(IntakeError, match="^here: document types and entities are refused$"):
+    with pytest.raises(IntakeError, match=r"^here: document types and entities are refused$"):
         parse_apart("feed", XXE, "here", 60)
 
 
