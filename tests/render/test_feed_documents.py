@@ -56,6 +56,7 @@ def rss_facts(document: bytes) -> list[dict[str, Any]]:
             "tags": [category.text for category in item.findall("category")],
             "content": item.findtext(ENCODED) or item.findtext("description"),
             "license": item.findtext("cc:license", namespaces=NS),
+            "language": item.findtext("dc:language", namespaces=NS) or "en-US",
         }
         for item in xml(document).iter("item")
     ]
@@ -76,6 +77,7 @@ def atom_facts(document: bytes) -> list[dict[str, Any]]:
                 "tags": [category.get("term") for category in element.findall("atom:category", NS)],
                 "content": element.findtext("atom:content", namespaces=NS) or element.findtext("atom:summary", namespaces=NS),
                 "license": links["license"],
+                "language": element.get("{http://www.w3.org/XML/1998/namespace}lang"),
             }
         )
     return found
@@ -93,6 +95,7 @@ def json_facts(document: bytes) -> list[dict[str, Any]]:
             "tags": item.get("tags", []),
             "content": item["content_html"],
             "license": item["_syndicator"]["license"],
+            "language": item["language"],
         }
         for item in json.loads(document)["items"]
     ]

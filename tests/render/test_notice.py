@@ -88,6 +88,10 @@ def test_the_html_can_be_pasted_with_or_without_its_headline() -> None:
     assert "<h1>" not in render_html(entry(), TERMS, headline=False)
 
 
+def test_a_story_of_unknown_language_claims_none() -> None:
+    assert "lang=" not in render_html(entry(language=""), TERMS)
+
+
 def test_an_address_that_is_not_of_the_web_is_never_linked() -> None:
     story = entry(canonical_url="javascript:alert(1)")
     assert "javascript:" not in render_html(story, TERMS) + render_text(story, TERMS)
