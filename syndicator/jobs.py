@@ -69,11 +69,15 @@ JOBS = (
         60,
         _in_transaction(lambda session, house: keep_time.expire_approvals(session, at=house.clock()), "approvals expired"),
     ),
-    Job("end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")),
+    Job(
+        "end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")
+    ),
     Job(
         "retire-tombstones",
         600,
-        _in_transaction(lambda session, house: keep_time.retire_tombstones(session, at=house.clock()), "feeds freed of old tombstones"),
+        _in_transaction(
+            lambda session, house: keep_time.retire_tombstones(session, at=house.clock()), "feeds freed of old tombstones"
+        ),
     ),
 )
 
