@@ -14,10 +14,9 @@ from syndicator.render.text import byline
 def render_html(entry: Entry, terms: Terms, *, headline: bool = True) -> str:
     """Render the story as one `<article>`; without `headline` for systems that keep it in a field of its own."""
     entry, terms = cleaned(entry), cleaned(terms)
+    language = f' lang="{escape(entry.language)}"' if entry.language else ""
     parts = [
-        f'<article class="syndicated-story" lang="{escape(entry.language)}">'
-        if entry.language
-        else '<article class="syndicated-story">',
+        f'<article class="syndicated-story"{language}>',
         f"<h1>{escape(title_of(entry))}</h1>" if headline else "",
         f'<p class="byline">{escape(byline(entry, terms))}</p>',
         *(_figure(image) for image in (() if entry.withdrawn else entry.images)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,16 +23,20 @@ def schema() -> etree.XMLSchema:
     return etree.XMLSchema(etree.parse(SCHEMAS / "NewsML-G2_2.35-spec-All-Power.xsd"))
 
 
+def parse(document: bytes) -> Any:
+    return etree.fromstring(document)
+
+
 @given(story=entries())
 @settings(max_examples=40, deadline=None)
 def test_every_story_is_valid_with_the_notice_once(schema: etree.XMLSchema, story: Entry) -> None:
-    root = etree.fromstring(render_newsml(story, TERMS))
+    root = parse(render_newsml(story, TERMS))
     schema.assertValid(root)
     assert " ".join("".join(root.itertext()).split()).count(TERMS.notice_text) == 1
 
 
 def test_a_story_says_what_it_is_and_whose(schema: etree.XMLSchema) -> None:
-    root = etree.fromstring(render_newsml(entry(embargoed_until=NOON, ednote="Call first."), TERMS))
+    root = parse(render_newsml(entry(embargoed_until=NOON, ednote="Call first."), TERMS))
     schema.assertValid(root)
     assert root.get("guid") == "tag:wire.example,2026:story/1"
     assert root.find("g2:itemMeta/g2:pubStatus", NS).get("qcode") == "stat:usable"
@@ -45,7 +50,7 @@ def test_a_story_says_what_it_is_and_whose(schema: etree.XMLSchema) -> None:
 @pytest.mark.parametrize("status", [PubStatus.CANCELED, PubStatus.WITHHELD])
 def test_a_withdrawn_story_has_its_status_and_no_content(schema: etree.XMLSchema, status: PubStatus) -> None:
     document = render_newsml(killed(status=status), TERMS)
-    root = etree.fromstring(document)
+    root = parse(document)
     schema.assertValid(root)
     assert root.find("g2:itemMeta/g2:pubStatus", NS).get("qcode") == f"stat:{status.value}"
     assert root.find("g2:contentSet", NS) is None
@@ -54,7 +59,7 @@ def test_a_withdrawn_story_has_its_status_and_no_content(schema: etree.XMLSchema
 
 def test_html_that_no_xml_allows_is_made_fit(schema: etree.XMLSchema) -> None:
     body = '<p on"x="1" data-9="y"><o:p>odd</o:p><b>open <i>crossed</b></i><!-- c --><?php x ?></p></div></body>tail'
-    root = etree.fromstring(render_newsml(entry(body_html=body), TERMS))
+    root = parse(render_newsml(entry(body_html=body), TERMS))
     schema.assertValid(root)
     text = "".join(root.find(".//h:body", NS).itertext())
     assert "odd" in text
