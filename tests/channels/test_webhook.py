@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -101,7 +100,7 @@ def test_whatever_a_story_holds_the_body_is_sent_signed_and_valid(story: object,
     now = datetime.now(UTC)
     request = Webhook().request(parcel(entry=story, reason=reason), now)
     event = Receiver(SECRET).verify(request.body, dict(request.headers))
-    Draft202012Validator({"type": "object", "required": ["type", "timestamp", "data"]}).validate(event)
+    assert event.keys() == {"type", "timestamp", "data"}
     assert all(value.isprintable() for _, value in request.headers)
 
 
