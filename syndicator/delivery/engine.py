@@ -81,7 +81,7 @@ class Engine:
         """Send everything that is due now; returns how many attempts were made."""
         attempts = 0
         while True:
-            done = self.turn(0.2)
+            done = self.turn(0.2 if self.sender.in_flight else 0.0)
             attempts += done.finished
             if done.idle and not self.sender.in_flight:
                 return attempts
