@@ -7,14 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Engine, insert, inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from syndicator.domain.base import Base, Counter
+from syndicator.domain.publishers import FeedToken
 from syndicator.errors import ConfigError
 from syndicator.house import House
 from syndicator.storage import schema
 from syndicator.storage.backup import check
 from syndicator.storage.engine import open_engine
+from tests.clocks import NOON
 
 
 @pytest.fixture
@@ -98,13 +100,11 @@ def test_two_that_upgrade_at_once_wait_for_each_other(empty: Engine) -> None:
 
 def test_foreign_keys_hold_again_after_an_upgrade(empty: Engine) -> None:
     schema.upgrade(empty)
-    with pytest.raises(DatabaseError), empty.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO feed_tokens (public_id, publisher_id, feed, prefix, secret_hash, created_at)"
-                " VALUES ('t', 404, 'latest', 'p', 'h', '2026-01-01')"
-            )
-        )
+    orphan = insert(FeedToken).values(
+        public_id="t", publisher_id=404, feed="latest", prefix="p", secret_hash="h", created_at=NOON
+    )
+    with empty.connect() as connection, pytest.raises(IntegrityError):
+        connection.execute(orphan)
 
 
 def test_asking_where_the_database_stands_does_not_wait_for_a_writer(house: House) -> None:
