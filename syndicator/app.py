@@ -30,7 +30,7 @@ BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health)
 
 def create_app(config: Config, house: House | None = None) -> Flask:
     """Return the WSGI application for `config`; `house` is handed in by those who have opened it already."""
-    app = Flask("syndicator.web")
+    app = Flask("syndicator.web", static_folder=None)  # pages.py serves the static files
     app.config.update(
         MAX_CONTENT_LENGTH=config.server.max_body_bytes,
         MAX_FORM_MEMORY_SIZE=config.server.max_body_bytes,

@@ -126,10 +126,14 @@ def _guard(response: Response, *, secure: bool) -> Response:
 
 
 def cacheable(response: Response, *, seconds: int) -> Response:
-    """Let shared caches keep this answer for `seconds`, with a strong ETag; answers 304 to a caller who has it already."""
+    """Let shared caches keep this answer for `seconds`; a page whose ETag the caller has already is not sent again.
+
+    Conditions count for 200 alone (RFC 9110, 13.2.1): `If-None-Match: *` must not hide that a story is gone.
+    """
     response.headers["Cache-Control"] = f"public, max-age={seconds}"
-    response.add_etag()
-    response.make_conditional(request)
+    if response.status_code == 200:
+        response.add_etag()
+        response.make_conditional(request)
     return response
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
@@ -30,6 +31,7 @@ from syndicator.storage.engine import reading
 from syndicator.storage.queries import correction_notes, find_story, released_stories
 from syndicator.web.identity import the_house
 from syndicator.web.pages import cacheable
+from syndicator.web.problems import HIDDEN
 
 site = Blueprint("site", __name__, template_folder="templates")
 
@@ -85,14 +87,15 @@ def front() -> ResponseReturnValue:
 @site.get("/latest")
 def latest() -> ResponseReturnValue:
     """All stories or one section's, page by page; `before` is the public id of the last story of the page before."""
+    at = the_house().clock()
     section = request.args.get("section", "")
     if not section.isprintable() or len(section) > 200:
         raise NotFound("no section is called that")
     with reading(the_house().sessions) as session:
-        last = find_known(session, request.args["before"]) if "before" in request.args else None
+        last = find_known(session, request.args["before"], at) if "before" in request.args else None
         stories = released_stories(
             session,
-            at=the_house().clock(),
+            at=at,
             section=section or None,
             before=(last.published_at, last.id) if last else None,
             limit=LATEST_STORIES + 1,
@@ -110,7 +113,7 @@ def story(public_id: str, slug: str = "") -> ResponseReturnValue:
     """One story, at the address that ends in the words of its headline; other endings lead there."""
     at = the_house().clock()
     with reading(the_house().sessions) as session:
-        found = find_known(session, public_id)
+        found = find_known(session, public_id, at)
         decision = decide(ANYBODY, found, Purpose.READ, at)
         if decision.reason in GONE:
             return gone_page(found, decision.reason)
@@ -140,9 +143,10 @@ def copy(public_id: str, kind: str) -> ResponseReturnValue:
     """The story ready to paste, notice included, as `html` source or `text`; both shown as plain text, to be selected by hand."""
     if kind not in COPIES:
         raise NotFound(f"there is no copy called {kind!r}")
+    at = the_house().clock()
     with reading(the_house().sessions) as session:
-        found = find_known(session, public_id)
-        decide(ANYBODY, found, Purpose.READ, the_house().clock()).require()
+        found = find_known(session, public_id, at)
+        decide(ANYBODY, found, Purpose.READ, at).require()
         entry = current_entry(found)
     response = Response(COPIES[kind](entry, the_house().terms), content_type="text/plain; charset=utf-8")
     response.headers["X-Robots-Tag"] = "noindex"
@@ -205,10 +209,10 @@ def gone_page(found: Story, reason: Reason) -> Response:
     return cacheable(response, seconds=PAGE_SECONDS)
 
 
-def find_known(session: Session, public_id: str) -> Story:
-    """Return the story, or raise StoryNotFound; what cannot be an id is not looked up."""
+def find_known(session: Session, public_id: str, at: datetime) -> Story:
+    """Return the story if anybody may know of it, or raise StoryNotFound; what cannot be an id is not looked up."""
     found = find_story(session, public_id) if PUBLIC_ID.fullmatch(public_id) else None
-    if found is None:
+    if found is None or decide(ANYBODY, found, Purpose.READ, at).reason in HIDDEN:
         raise StoryNotFound(public_id)
     return found
 

@@ -35,7 +35,11 @@ def read(visitor: FlaskClient, path: str, status: int = 200) -> Any:
     """Ask for `path`, follow the way to a story's full address, and return the parsed page."""
     answer = visitor.get(path, follow_redirects=True)
     assert answer.status_code == status, answer.text
-    return html.fromstring(answer.data)
+    return parsed(answer.data)
+
+
+def parsed(page: bytes | str) -> Any:
+    return html.fromstring(page)
 
 
 def words(page: Any) -> str:
@@ -131,6 +135,7 @@ def test_an_embargoed_story_cannot_be_told_from_an_unknown_one_until_its_minute(
     for path in (f"/stories/{story}", f"/stories/{story}/held-back", f"/stories/{story}/copy/text"):
         answer = visitor.get(path)
         assert (answer.status_code, answer.data, answer.headers["Cache-Control"]) == (404, unknown.data, "no-store")
+    assert visitor.get(f"/latest?before={story}").data == visitor.get("/latest?before=0000000000").data
     for path in ("/", "/latest"):
         assert "Held Back" not in visitor.get(path).text
     clock.advance(timedelta(hours=2))
@@ -144,6 +149,7 @@ def test_a_killed_story_is_gone_and_its_words_with_it(visitor: FlaskClient, news
     assert "The bridge is still there." in words(page)
     assert "Remove it at once" in words(page)
     assert "stole" not in words(page).lower()
+    assert visitor.get(f"/stories/{story}", headers={"If-None-Match": "*"}).status_code == 410
     assert visitor.get(f"/stories/{story}/copy/html").status_code == 410
     assert "Mayor" not in visitor.get("/").text
 
@@ -233,7 +239,7 @@ def test_pages_allow_no_scripts_or_styles_but_our_own(visitor: FlaskClient, news
         assert "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
-        page = html.fromstring(answer.data)
+        page = parsed(answer.data)
         assert not page.xpath("//style | //@style | //@onclick")
         assert not page.xpath("//script[not(@src)][not(@type = 'application/ld+json')]")
         for asked in page.xpath("//@src | //link[@rel = 'stylesheet' or @rel = 'icon']/@href"):
@@ -349,7 +355,7 @@ def test_no_page_leads_nowhere(visitor: FlaskClient, newsroom: Newsroom) -> None
         answer = visitor.get(path, follow_redirects=True)
         assert answer.status_code == 200 or path == "/hub", path
         if answer.mimetype == "text/html":
-            links = html.fromstring(answer.data).xpath("//a/@href | //link/@href | //@data-copy-from | //@src")
+            links = parsed(answer.data).xpath("//a/@href | //link/@href | //@data-copy-from | //@src")
             ours = {link.removeprefix(BASE_URL).partition("#")[0] for link in links}
             open_paths |= {link for link in ours if link.startswith("/")} - seen
     assert len(seen) > 40
@@ -360,7 +366,7 @@ def test_pages_only_answer_questions(visitor: FlaskClient) -> None:
         assert visitor.post(path).status_code == 405
 
 
-class SampleForm(Form):
+class SampleForm(Form):  # type: ignore[misc]  # wtforms brings no types
     name = StringField("Name", [InputRequired("Say who you are.")], description="As your readers know you.")
     agree = BooleanField("I agree")
 
@@ -372,9 +378,7 @@ def test_a_wrong_field_is_tied_to_its_hint_and_error(app: Flask) -> None:
     form = SampleForm()
     form.validate()
     with app.test_request_context("/"):
-        shown = html.fromstring(
-            render_template_string('{% import "ui.html" as ui with context %}{{ ui.form(form, "Send") }}', form=form)
-        )
+        shown = parsed(render_template_string('{% import "ui.html" as ui with context %}{{ ui.form(form, "Send") }}', form=form))
     field = shown.get_element_by_id("name")
     assert field.get("aria-invalid") == "true"
     assert [shown.get_element_by_id(part).text for part in field.get("aria-describedby").split()] == [
