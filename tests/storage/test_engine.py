@@ -59,7 +59,7 @@ def test_the_folder_of_a_new_database_is_its_owners_alone(tmp_path: Path) -> Non
 def test_a_row_that_points_at_nothing_is_refused(session: Session) -> None:
     orphan = FeedToken(public_id="t", publisher_id=404, feed="latest", prefix="p", secret_hash="h", created_at=NOON)
     session.add(orphan)
-    with pytest.raises(IntegrityError, match="(?i)foreign key"):
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         session.flush()
 
 

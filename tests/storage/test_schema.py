@@ -103,7 +103,7 @@ def test_foreign_keys_hold_again_after_an_upgrade(empty: Engine) -> None:
     orphan = insert(FeedToken).values(
         public_id="t", publisher_id=404, feed="latest", prefix="p", secret_hash="h", created_at=NOON
     )
-    with empty.connect() as connection, pytest.raises(IntegrityError, match="(?i)foreign key"):
+    with empty.connect() as connection, pytest.raises(IntegrityError, match=r"(?i)foreign key"):
         connection.execute(orphan)
 
 
