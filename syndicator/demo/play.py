@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 import requests
 from lxml import etree
 
+from syndicator.clock import utc_now
 from syndicator.demo.stage import FOLDER, Receiver, Service, StepFailed, receiver, service, take, wait_until
 
 STORIES = Path(__file__).parent / "stories"
 ATOM = {"a": "http://www.w3.org/2005/Atom", "at": "http://purl.org/atompub/tombstones/1.0"}
-FRESH = {
+FRESH: dict[str, Any] = {
     "headline": "River Gauge Network Goes Live Ahead Of Spring Floods",
     "summary": "Two hundred gauges now report the river every minute.",
     "body_html": "<p>Two hundred gauges along the river now report its height every minute, the county said.</p>"
@@ -190,7 +191,7 @@ def push(show: Show) -> None:
 
 def embargo(show: Show) -> None:
     show.tell("A story under embargo is nowhere until its time, and then everywhere")
-    until = datetime.now(UTC) + timedelta(seconds=6)
+    until = utc_now() + timedelta(seconds=6)
     held = FRESH | {"headline": "Budget Numbers, Held Until The Minute", "embargoed_until": until.isoformat()}
     made = show.site.send("PUT", "/v1/newsroom/stories/budget", held, show.newsroom_key).json()
     listed = show.site.send("GET", "/v1/stories", None, show.partner_key).text
@@ -200,9 +201,9 @@ def embargo(show: Show) -> None:
         and page.status_code == 404
         and all(made["uri"] not in show.site.get(f"/feeds/latest.{fmt}").text for fmt in ("rss", "atom", "json"))
     )
-    prove("absent from feeds, API and pages", absent and datetime.now(UTC) < until, f"page says {page.status_code}")
+    prove("absent from feeds, API and pages", absent and utc_now() < until, f"page says {page.status_code}")
     arrived = take(show.partner.webhooks, "the lifted embargo")
-    prove("released and pushed", arrived["payload"]["type"] == "story.embargo_lifted" and datetime.now(UTC) >= until)
+    prove("released and pushed", arrived["payload"]["type"] == "story.embargo_lifted" and utc_now() >= until)
     take(show.partner.websubs, "the WebSub push")
 
 
@@ -211,7 +212,7 @@ def correct(show: Show) -> None:
     order = {
         "note": "An earlier version gave the number of gauges as 200; there are 220.",
         "body_html": FRESH["body_html"].replace("Two hundred", "220"),
-    }  # type: ignore[attr-defined]
+    }
     show.site.send("POST", "/v1/newsroom/stories/river-gauges/correct", order, show.newsroom_key)
     arrived = take(show.partner.webhooks, "the correction")
     data = arrived["payload"]["data"]
@@ -232,7 +233,7 @@ def kill(show: Show) -> None:
         arrived["payload"]["data"]["story"]["pubStatus"],
     )
     take(show.partner.websubs, "the WebSub push")
-    atom = etree.fromstring(show.site.get("/feeds/latest.atom").content)
+    atom: Any = etree.fromstring(show.site.get("/feeds/latest.atom").content)
     tombs = atom.xpath("//at:deleted-entry/@ref", namespaces=ATOM)
     prove("tombstone in Atom (RFC 6721)", tombs == [show.story["uri"]], tombs)
     rss = show.site.get("/feeds/latest.rss").text
@@ -278,7 +279,7 @@ def _entries(show: Show, feed: str, fmt: str) -> list[tuple[str, str]]:
         return []
     if fmt == "json":
         return [(item["id"], item.get("content_html", "")) for item in answer.json()["items"] if "KILLED" not in item["title"]]
-    root = etree.fromstring(answer.content)
+    root: Any = etree.fromstring(answer.content)
     if fmt == "atom":
         path, entry_id, content = "//a:entry", "string(a:id)", "string(a:content)"
     else:
