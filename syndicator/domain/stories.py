@@ -136,6 +136,7 @@ class Story(Base):
         UniqueConstraint("source_id", "external_id"),
         Index("ix_stories_released", "released_at", "id"),
         Index("ix_stories_updated", "updated_at", "id"),
+        Index("ix_stories_published", "published_at", "id"),  # newest first: the front, /latest, the sitemap
         Index(
             "ix_stories_embargo_due",
             "embargoed_until",

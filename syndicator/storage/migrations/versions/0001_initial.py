@@ -211,6 +211,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("expired_at IS NULL"),
         postgresql_where=sa.text("expired_at IS NULL"),
     )
+    op.create_index("ix_stories_published", "stories", ["published_at", "id"], unique=False)
     op.create_index("ix_stories_released", "stories", ["released_at", "id"], unique=False)
     op.create_index("ix_stories_updated", "stories", ["updated_at", "id"], unique=False)
     op.create_table(
@@ -376,6 +377,7 @@ def downgrade() -> None:
     op.drop_table("subscriptions")
     op.drop_index("ix_stories_updated", table_name="stories")
     op.drop_index("ix_stories_released", table_name="stories")
+    op.drop_index("ix_stories_published", table_name="stories")
     op.drop_index(
         "ix_stories_expiry_due",
         table_name="stories",
