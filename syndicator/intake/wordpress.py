@@ -1,9 +1,9 @@
 """WordPress as a source, by its REST API (`wp/v2/posts`).
 
 The cursor holds the API's root, the newest modification read, and the newest ids with theirs. Posts modified since are read in
-order of id, which is stable over pages; an hourly sweep over ids finds what that misses: scheduled and backdated posts, and
-posts that vanished. What vanished is asked for by its id and reported, never killed. A page that is broken, short or preceded
-by a PHP notice leaves the cursor where it was.
+order of id, which is stable over pages, on from the last page read whole; an hourly sweep over ids finds what that misses:
+scheduled and backdated posts, and posts that vanished. What vanished is asked for by its id and reported, never killed. A page
+that is broken, short or preceded by a PHP notice leaves the cursor where it was.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class _Reading:
     drafts: dict[str, StoryDraft] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     gone: list[Gone] = field(default_factory=list)
+    progress: dict[str, Any] = field(default_factory=dict)  # how the cursor moves if the rest cannot be read
 
     def take(self, post: dict[str, Any], newsroom: str) -> None:
         """Read one post; one that cannot be read is a problem and leaves the others."""
@@ -108,6 +109,7 @@ def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, newsroom
             moved["swept_at"] = at.isoformat()
     except SourceFailed as error:
         failure = error
+        moved |= reading.progress
         if not reading.drafts:
             del moved["api"]  # look for it anew next time
     else:
@@ -140,10 +142,13 @@ def _read_modified(reading: _Reading, cursor: dict[str, Any], newsroom: str, at:
             reading.take(post, newsroom)
         if _is_last(page, posts, total):
             if first == 1 and totals and {len(seen)} != totals:
+                reading.progress = {}
                 raise SourceFailed(reading.site.root, "posts moved while they were read; they will be read again")
+            reading.progress = {}
             return {"modified": _text(newest and min(newest, at)), "page": 1, "newest": None}
         page += 1
-    return {"page": page, "newest": _text(newest)}
+        reading.progress = {"page": page, "newest": _text(newest)}
+    return reading.progress
 
 
 def _is_last(page: int, posts: list[dict[str, Any]], total: int | None) -> bool:
