@@ -29,6 +29,7 @@ from syndicator.render.ninjs import render_ninjs
 from syndicator.render.text import render_text
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import changes_after, find_story, get_version, last_value, released_stories
+from syndicator.web.bodies import json_object
 from syndicator.web.identity import caller, require, require_publisher, the_house, the_outbound
 
 api = Blueprint("api", __name__, url_prefix="/v1")
@@ -262,22 +263,6 @@ def _wanted_format() -> str:
     by_type = {content_type.partition(";")[0]: name for name, (content_type, _) in RENDERERS.items()}
     best = request.accept_mimetypes.best_match(list(by_type), default="application/json")
     return by_type[best]
-
-
-def json_object(fields: dict[str, type], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the request's JSON object, checked: just these fields, of these types. Raises InvalidRequest naming the field."""
-    values = request.get_json(silent=True)
-    if not isinstance(values, dict):
-        raise InvalidRequest("the body must be a JSON object, sent as application/json")
-    for name in values:
-        if name not in fields:
-            raise InvalidRequest(f"there is no field {name!r} here", name)
-    for name, kind in fields.items():
-        if name in values and not isinstance(values[name], kind):
-            raise InvalidRequest(f"must be {'an object' if kind is dict else 'text'}", name)
-        if name not in values and name not in optional:
-            raise InvalidRequest("is missing", name)
-    return values
 
 
 def whole_number(name: str, default: int, least: int, most: int) -> int:

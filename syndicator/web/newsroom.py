@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,8 @@ from syndicator.operations.correct import correct_story
 from syndicator.operations.publish import Published, publish_story
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.storage.queries import find_story_of, source_called
-from syndicator.web.api import json_object, rfc3339
+from syndicator.web.api import rfc3339
+from syndicator.web.bodies import json_body, json_object
 from syndicator.web.identity import require, the_house
 
 newsroom = Blueprint("newsroom", __name__, url_prefix="/v1/newsroom")
@@ -28,7 +29,7 @@ def put_story(external_id: str) -> ResponseReturnValue:
     """Store what the newsroom has now: 201 for a new story, 200 for a new version or nothing new. Repeating changes nothing."""
     require(Scope.NEWSROOM)
     house = the_house()
-    draft = parse_document(request.get_json(silent=True), external_id)
+    draft = parse_document(json_body(), external_id)
     with house.sessions.begin() as session:
         source = source_called(session, SOURCE, SourceKind.API)
         published = publish_story(session, house, source, draft, at=house.clock())

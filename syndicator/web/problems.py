@@ -1,6 +1,6 @@
 """Problem documents (RFC 9457): the only place that maps the family of errors to HTTP statuses.
 
-Paths of the API, the hub and private feeds get `application/problem+json` with a stable `reason`; pages get the same facts as HTML.
+Paths of the API, the hub and private feeds get `application/problem+json` with a stable `reason`; pages get the same as HTML.
 """
 
 from __future__ import annotations

@@ -8,12 +8,24 @@ from flask.testing import FlaskClient
 
 from syndicator.app import create_app
 from syndicator.house import House
+from tests.desk import Desk
 from tests.web.newsroom import Newsroom
 
 
 @pytest.fixture
 def newsroom(house: House) -> Newsroom:
     return Newsroom(house)
+
+
+@pytest.fixture
+def desk(house: House) -> Desk:
+    return Desk(house)
+
+
+@pytest.fixture
+def client(app: Flask, desk: Desk) -> FlaskClient:
+    """Somebody's program; the catalogue is in the store."""
+    return app.test_client()
 
 
 @pytest.fixture

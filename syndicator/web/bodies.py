@@ -1,0 +1,47 @@
+"""Reading request bodies: JSON that cannot hurt, and objects checked field by field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+
+from syndicator.errors import InvalidRequest
+
+DEPTH = 64
+
+
+def json_body() -> object:
+    """Return the request's JSON, None if it is none. Raises InvalidRequest for one that is nested too deeply."""
+    try:
+        values: object = request.get_json(silent=True)
+    except RecursionError as error:
+        raise InvalidRequest(f"the JSON is nested more than {DEPTH} levels deep") from error
+    _check_depth(values)
+    return values
+
+
+def json_object(fields: dict[str, type], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the request's JSON object, checked: just these fields, of these types. Raises InvalidRequest naming the field."""
+    values = json_body()
+    if not isinstance(values, dict):
+        raise InvalidRequest("the body must be a JSON object, sent as application/json")
+    for name in values:
+        if name not in fields:
+            raise InvalidRequest(f"there is no field {name!r} here", name)
+    for name, kind in fields.items():
+        if name in values and not isinstance(values[name], kind):
+            raise InvalidRequest(f"must be {'an object' if kind is dict else 'text'}", name)
+        if name not in values and name not in optional:
+            raise InvalidRequest("is missing", name)
+    return values
+
+
+def _check_depth(values: object) -> None:
+    level, depth = [values], 0
+    while level:
+        depth += 1
+        if depth > DEPTH:
+            raise InvalidRequest(f"the JSON is nested more than {DEPTH} levels deep")
+        inner = [part for part in level if isinstance(part, dict | list)]
+        level = [child for part in inner for child in (part.values() if isinstance(part, dict) else part)]

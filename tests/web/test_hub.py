@@ -1,0 +1,150 @@
+"""The hub from a subscriber's side; its callback is a real server on loopback."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from syndicator.app import create_engine
+from syndicator.domain.publishers import PublisherState
+from syndicator.domain.subscriptions import HubRequest, Subscription, SubscriptionState
+from syndicator.operations import keep_time
+from tests.clocks import HandClock
+from tests.desk import Desk
+from tests.receiver import Received, Receiver, Reply
+from tests.web.callers import key_of, token_of
+
+
+def hub_form(desk: Desk, callback_url: str, **changes: str) -> dict[str, str]:
+    topic = f"{desk.house.config.site.base_url}/feeds/latest.atom"
+    return {"hub.mode": "subscribe", "hub.topic": topic, "hub.callback": callback_url} | {
+        f"hub.{name}": value for name, value in changes.items()
+    }
+
+
+def echo(request: Received) -> Reply:
+    asked = parse_qs(urlsplit(request.target).query)
+    return Reply(body=asked.get("hub.challenge", [""])[0].encode())
+
+
+def test_a_websub_subscriber_is_verified_pushed_and_let_go(client: FlaskClient, desk: Desk) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        callback = f"{reader.url}/cb?a=%2F&b"
+        taken = client.post("/hub", data=hub_form(desk, callback, secret="s3cret", lease_seconds="86400"))
+        assert taken.status_code == 202
+        engine.drain_due()
+        assert "/cb?a=%2F&b&hub.mode=subscribe" in reader.received[0].target
+        assert "hub.lease_seconds=86400" in reader.received[0].target
+        story = desk.publish().story
+        engine.drain_due()
+        pushed = reader.received[-1]
+        assert pushed.headers["content-type"].startswith("application/atom+xml")
+        assert pushed.headers["x-hub-signature"].startswith("sha256=")
+        assert story.uri.encode() in pushed.body
+        client.post("/hub", data=hub_form(desk, callback, mode="unsubscribe"))
+        engine.drain_due()
+        before = len(reader.received)
+        desk.publish(external_id="after")
+        engine.drain_due()
+        assert len(reader.received) == before
+    engine.sender.close()
+
+
+def test_a_callback_that_does_not_confirm_gets_nothing(client: FlaskClient, desk: Desk) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(lambda request: Reply(body=b"something else")) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        desk.publish()
+        engine.drain_due()
+        assert len(reader.received) == 1
+    engine.sender.close()
+    with desk.house.sessions() as session:
+        assert session.scalars(select(Subscription)).all() == session.scalars(select(HubRequest)).all() == []
+
+
+def test_a_failed_renewal_leaves_the_subscription_as_it_was(client: FlaskClient, desk: Desk) -> None:
+    engine = create_engine(desk.house)
+    willing = [True]
+    with Receiver(lambda request: echo(request) if willing else Reply(status=404)) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        willing.clear()
+        client.post("/hub", data=hub_form(desk, reader.url, mode="unsubscribe"))
+        engine.drain_due()
+    engine.sender.close()
+    with desk.house.sessions() as session:
+        assert session.scalars(select(Subscription.state)).one() is SubscriptionState.ACTIVE
+
+
+def test_an_unknown_topic_is_accepted_and_then_denied_at_the_callback(client: FlaskClient, desk: Desk) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        form = hub_form(desk, reader.url, topic=f"{desk.house.config.site.base_url}/feeds/partners.rss")
+        assert client.post("/hub", data=form).status_code == 202
+        engine.drain_due()
+        assert "hub.mode=denied" in reader.received[0].target
+    engine.sender.close()
+
+
+def test_a_lease_ends(client: FlaskClient, desk: Desk, clock: HandClock) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url, lease_seconds="1"))  # brought up to the shortest we give
+        engine.drain_due()
+        clock.advance(timedelta(seconds=desk.house.config.websub.min_lease_seconds))
+        desk.publish()
+        engine.drain_due()
+        assert len(reader.received) == 1
+    engine.sender.close()
+    with desk.house.sessions.begin() as session:
+        assert keep_time.end_leases(session, at=clock()) == 1
+
+
+def test_a_private_topic_is_pushed_only_while_its_publisher_may_have_it(client: FlaskClient, desk: Desk) -> None:
+    engine = create_engine(desk.house)
+    publisher = desk.publisher()
+    _, token = token_of(desk.house, publisher)
+    topic = f"{desk.house.config.site.base_url}/f/{token}/partners.json"
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url, topic=topic, secret="x"))
+        engine.drain_due()
+        desk.publish()
+        engine.drain_due()
+        assert reader.received[-1].headers["content-type"].startswith("application/feed+json")
+        assert topic in reader.received[-1].headers["link"]
+        desk.move(publisher, PublisherState.SUSPENDED)
+        desk.publish(external_id="after")
+        engine.drain_due()
+        assert len(reader.received) == 2
+    engine.sender.close()
+    with desk.house.sessions() as session:
+        subscription = session.scalars(select(Subscription)).one()
+    assert token not in repr(vars(subscription))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"callback": "ftp://x/"},
+        {"callback": "http://10.1.2.3/"},
+        {"mode": "dance"},
+        {"secret": "é" * 100},
+        {"topic": ""},
+        {"lease_seconds": "soon"},
+    ],
+)
+def test_a_malformed_hub_request_is_told_in_plain_text(client: FlaskClient, desk: Desk, change: dict[str, str]) -> None:
+    answer = client.post("/hub", data=hub_form(desk, "http://93.184.216.34/cb", **change))
+    assert (answer.status_code, answer.mimetype) == (400, "text/plain")
+    assert "hub." in answer.get_data(as_text=True)
+
+
+def test_only_our_newsroom_may_ping_the_hub(client: FlaskClient, desk: Desk) -> None:
+    assert client.post("/hub", data={"hub.mode": "publish", "hub.url": "x"}).status_code == 401
+    assert client.post("/hub", data={"hub.mode": "publish"}, headers=key_of(desk.house, None)).status_code == 204
