@@ -99,7 +99,7 @@ class Outbound:
         self.rules = rules
         self.user_agent = user_agent
         self.ca_file = ca_file or certifi.where()
-        self._resolve = resolve or look_up
+        self.resolve = resolve or look_up
         self._tls = ssl.create_default_context(cafile=self.ca_file)  # shared: reading the authorities anew costs 30 ms each time
 
     def check_url(self, url: str) -> CheckedUrl:
@@ -283,7 +283,7 @@ class Outbound:
 
         def look() -> None:
             with suppress(OSError, UnicodeError):
-                found.append(self._resolve(host, port))
+                found.append(self.resolve(host, port))
 
         thread = threading.Thread(target=look, daemon=True, name="look-up")
         thread.start()

@@ -10,13 +10,14 @@ from __future__ import annotations
 import select
 import socket
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, NamedTuple
 
 import pycurl
 
 from syndicator.channels import Answer, Request
+from syndicator.delivery.lookups import LookUps
 from syndicator.errors import AddressRefused
 from syndicator.outbound import CheckedUrl, Outbound
 
@@ -61,8 +62,11 @@ class Sender:
         self._queued = 0
         self._finished: list[tuple[int, Answer]] = []
         self._wires: dict[pycurl.Curl, _Wire] = {}
+        self._looking: dict[str, list[_Wire]] = {}  # by host: what waits for its addresses
         self._idle: list[_Wire] = []
+        self._look_ups = LookUps(outbound.resolve, threads=2 * concurrency)
         self._epoll = select.epoll()
+        self._epoll.register(self._look_ups.descriptor, select.EPOLLIN)
         self._polled: set[int] = set()
         self._timer_at: float | None = None
         self._multi = pycurl.CurlMulti()
@@ -95,6 +99,7 @@ class Sender:
             self._start_waiting()
             left = max(limit - monotonic(), 0.0)
             self._move(0.0 if self._finished else left)
+            self._take_look_ups()
             self._collect()
             if self._finished or monotonic() >= limit:
                 self._start_waiting()
@@ -104,7 +109,8 @@ class Sender:
     @property
     def in_flight(self) -> int:
         """How many requests have been submitted and not handed back."""
-        return len(self._wires) + len(self._finished) + self._queued
+        under_way = sum(len(lane.under_way) for lane in self._lanes.values())
+        return under_way + len(self._finished) + self._queued
 
     def room(self) -> int:
         """How many more requests may be submitted now."""
@@ -112,14 +118,15 @@ class Sender:
 
     def close(self) -> None:
         """Break off everything. What was under way is not handed back."""
-        for wire in [*self._wires.values(), *self._idle]:
-            if wire.curl in self._wires:
-                self._multi.remove_handle(wire.curl)
+        if self._epoll.closed:
+            return
+        for curl in self._wires:
+            self._multi.remove_handle(curl)
+        for wire in [*self._idle, *(wire for lane in self._lanes.values() for wire in lane.under_way)]:
             wire.close()
         self._multi.close()
         self._epoll.close()
-        self._wires.clear()
-        self._idle.clear()
+        self._look_ups.close()
 
     def _slow_queue_is_full(self, host: _Host) -> bool:
         if host.name not in self._slow_hosts:
@@ -151,8 +158,44 @@ class Sender:
         self._queued -= 1
         host.active += 1
         lane.under_way[wire] = monotonic()
-        self._wires[wire.curl] = wire
-        self._multi.add_handle(wire.curl)
+        addresses = [host.name] if self._needs_no_look_up(host.name) else self._look_ups.known(host.name)
+        if addresses is None:
+            self._looking.setdefault(host.name, []).append(wire)
+            self._look_ups.start(host.name, wire.job.checked.port)
+        else:
+            self._go(wire, addresses)
+
+    def _needs_no_look_up(self, host: str) -> bool:
+        """A literal address is its own; a proxy looks names up by itself."""
+        return bool(self._outbound.rules.egress_proxy) or ":" in host or host.rpartition(".")[2].isdigit()
+
+    def _go(self, wire: _Wire, addresses: list[str]) -> None:
+        """Send what `wire` carries to one of `addresses`, if they may all be reached."""
+        if not addresses:
+            self._settle(wire, Answer(status=0, error="dns"))
+        elif not self._outbound.rules.egress_proxy and not all(map(self._outbound.address_allowed, addresses)):
+            self._settle(wire, Answer(status=0, error="address-refused"))
+        else:
+            wire.aim(addresses, self._seconds(wire))
+            self._wires[wire.curl] = wire
+            self._multi.add_handle(wire.curl)
+
+    def _seconds(self, wire: _Wire) -> float:
+        """How long `wire` has been under way."""
+        return monotonic() - (self._lanes[False].under_way.get(wire) or self._lanes[True].under_way[wire])
+
+    def _take_look_ups(self) -> None:
+        for host, addresses in self._look_ups.finished():
+            for wire in self._looking.pop(host, ()):
+                self._go(wire, addresses)
+        limit = self._outbound.rules.connect_timeout_seconds
+        for host in [host for host, wires in self._looking.items() if self._seconds(wires[0]) > limit]:
+            late = [wire for wire in self._looking[host] if self._seconds(wire) > limit]
+            self._looking[host] = self._looking[host][len(late) :]
+            if not self._looking[host]:
+                del self._looking[host]
+            for wire in late:
+                self._settle(wire, Answer(status=0, error="timeout"))
 
     def _age(self, now: float) -> None:
         """Move requests that take long out of the way of the others."""
@@ -175,10 +218,15 @@ class Sender:
         now = monotonic()
         if self._timer_at is not None:
             seconds = min(seconds, max(self._timer_at - now, 0.0))
+        if self._looking:
+            first = min(self._seconds(wires[0]) for wires in self._looking.values())
+            seconds = min(seconds, max(self._outbound.rules.connect_timeout_seconds - first, 0.01))
         quick = self._lanes[False]
         if quick.under_way and quick.hosts:  # somebody waits for a place that ageing may give
             seconds = min(seconds, max(next(iter(quick.under_way.values())) + SLOW_SECONDS - now, 0.01))
         for descriptor, events in self._epoll.poll(seconds):
+            if descriptor == self._look_ups.descriptor:
+                continue
             flags = pycurl.CSELECT_IN if events & select.EPOLLIN else 0
             flags |= pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0
             flags |= pycurl.CSELECT_ERR if events & (select.EPOLLERR | select.EPOLLHUP) else 0
@@ -199,8 +247,13 @@ class Sender:
     def _finish(self, curl: pycurl.Curl, error: int) -> None:
         self._multi.remove_handle(curl)
         wire = self._wires.pop(curl)
-        lane = self._lanes[wire not in self._lanes[False].under_way]
-        seconds = monotonic() - lane.under_way.pop(wire)
+        self._settle(wire, wire.answer(error))
+
+    def _settle(self, wire: _Wire, answer: Answer) -> None:
+        """Hand `answer` back, remember how quick the host was, and give its place to the next."""
+        seconds = self._seconds(wire)
+        for lane in self._lanes.values():
+            lane.under_way.pop(wire, None)
         host = self._hosts[wire.job.checked.host]
         host.active -= 1
         if seconds > SLOW_SECONDS:
@@ -210,7 +263,7 @@ class Sender:
         self._line_up(host)
         if not host.active and not host.waiting:
             del self._hosts[host.name]
-        self._finished.append((wire.job.key, wire.answer(error, int(seconds * 1000))))
+        self._finished.append((wire.job.key, replace(answer, duration_ms=int(seconds * 1000))))
         wire.unload()
         self._idle.append(wire)
 
@@ -282,7 +335,6 @@ class _Wire:
             (pycurl.CAINFO, outbound.ca_file),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.CONNECTTIMEOUT_MS, int(rules.connect_timeout_seconds * 1000)),
-            (pycurl.TIMEOUT_MS, int(rules.total_timeout_seconds * 1000)),
             (pycurl.OPENSOCKETFUNCTION, self._open),
             (pycurl.HEADERFUNCTION, self._take_header),
             (pycurl.WRITEFUNCTION, self._take_body),
@@ -300,6 +352,17 @@ class _Wire:
         else:
             self.curl.setopt(pycurl.HTTPGET, 1)
 
+    def aim(self, addresses: list[str], seconds_gone: float) -> None:
+        """Tie the host's name to the addresses that were judged, and set what is left of the time."""
+        host, port = self.job.checked.host, self.job.checked.port
+        places = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        if addresses == [host]:
+            self.curl.unsetopt(pycurl.RESOLVE)
+        else:
+            self.curl.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{places}"])
+        left = self._outbound.rules.total_timeout_seconds - seconds_gone
+        self.curl.setopt(pycurl.TIMEOUT_MS, max(int(left * 1000), 1))
+
     def unload(self) -> None:
         """Forget what was carried."""
         del self.job
@@ -311,14 +374,14 @@ class _Wire:
         self._close_socket()
         self.curl.close()
 
-    def answer(self, error: int, duration_ms: int) -> Answer:
+    def answer(self, error: int) -> Answer:
         """Say what came back. Once the headers are whole the receiver has answered, however the rest of the body went."""
         status = int(self.curl.getinfo(pycurl.RESPONSE_CODE))
         if status >= 200 and self._headers and self._headers[-1] in {b"\r\n", b"\n"}:
-            return Answer(status=status, headers=_read_headers(self._headers), body=bytes(self._body), duration_ms=duration_ms)
+            return Answer(status=status, headers=_read_headers(self._headers), body=bytes(self._body))
         proxy_refused = 400 <= int(self.curl.getinfo(pycurl.HTTP_CONNECTCODE)) < 500
         word = "address-refused" if self._refused or proxy_refused else ERRORS.get(error, "broken-answer")
-        return Answer(status=0, error=word, duration_ms=duration_ms)
+        return Answer(status=0, error=word)
 
     def _open(self, purpose: int, place: Any) -> socket.socket | int:
         """Open the socket for a connection to `place`, unless that is an address we do not connect to.

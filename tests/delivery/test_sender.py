@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
@@ -12,15 +14,15 @@ from syndicator import config
 from syndicator.channels import Answer, Request
 from syndicator.delivery import sender as sender_module
 from syndicator.delivery.sender import Sender
-from syndicator.outbound import Outbound
+from syndicator.outbound import Outbound, Resolve
 from tests.receiver import Received, Receiver, Reply, tls_for
 
 LIMIT_SECONDS = 30
 
 
-def outbound(**rules: object) -> Outbound:
+def outbound(resolve: Resolve | None = None, **rules: object) -> Outbound:
     allowed = {"allow_networks": ("127.0.0.0/8",), "total_timeout_seconds": 0.6, "connect_timeout_seconds": 0.5}
-    return Outbound(config.Outbound.model_validate(allowed | rules), "Syndicator/test")
+    return Outbound(config.Outbound.model_validate(allowed | rules), "Syndicator/test", resolve=resolve)
 
 
 @pytest.fixture
@@ -172,8 +174,61 @@ def test_a_name_that_leads_inside_is_refused_at_the_moment_of_connecting() -> No
     assert (answer.status, answer.error, receiver.connections) == (0, "address-refused", 0)
 
 
-def test_an_unknown_name_is_told_as_such(sender: Sender) -> None:
-    assert one(sender, post("http://nobody.onion/")).error == "dns"  # libcurl never looks these up (RFC 7686)
+def test_a_name_may_lead_to_public_addresses_only() -> None:
+    for addresses in (["10.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::1"], ["::ffff:127.0.0.1"]):
+        guarded = Sender(outbound(lambda host, port, found=addresses: found, allow_networks=()), concurrency=4, per_host=4)  # type: ignore[misc]
+        with Receiver() as receiver:
+            answer = one(guarded, post(receiver.url.replace("127.0.0.1", "partner.example")))
+        guarded.close()
+        assert (answer.status, answer.error, receiver.connections) == (0, "address-refused", 0)
+
+
+def test_a_name_is_connected_to_at_the_address_that_was_judged_and_asked_for_once_a_minute() -> None:
+    asked: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
+
+    named = Sender(outbound(resolve), concurrency=4, per_host=4)
+    with Receiver(lambda request: Reply(close=True, headers=(("Connection", "close"),))) as receiver:
+        url = receiver.url.replace("127.0.0.1", "partner1")
+        assert [one(named, post(url)).status for _ in range(3)] == [200, 200, 200]
+        assert one(named, post(receiver.url)).status == 200
+    named.close()
+    assert asked == ["partner1"]
+    assert receiver.received[0].headers["host"] == url.removeprefix("http://")
+
+
+def test_an_unknown_name_is_told_as_such() -> None:
+    def resolve(host: str, port: int) -> list[str]:
+        raise socket.gaierror(-2, "unknown")
+
+    named = Sender(outbound(resolve), concurrency=4, per_host=4)
+    assert one(named, post("http://nobody.example/")).error == "dns"
+    named.close()
+
+
+def test_names_whose_look_up_hangs_delay_nobody_and_end_by_themselves() -> None:
+    answered = threading.Event()
+
+    def resolve(host: str, port: int) -> list[str]:
+        if host.startswith("dead"):
+            answered.wait(LIMIT_SECONDS)
+        return ["127.0.0.1"]
+
+    named = Sender(outbound(resolve, connect_timeout_seconds=1.0), concurrency=64, per_host=4)
+    with Receiver() as receiver:
+        for key in range(50):
+            named.submit(key, post(f"http://dead{key}.example:{receiver.ports[0]}/"))
+        for key in range(50, 100):
+            named.submit(key, post(f"http://good{key}.example:{receiver.ports[0]}/"))
+        answers = drive(named, 100)
+    named.close()
+    answered.set()
+    assert [answer.status for _, answer in answers[:50]] == [200] * 50
+    assert {answer.error for _, answer in answers[50:]} == {"timeout"}
+    assert len(receiver.received) == 50
 
 
 def test_a_header_cannot_be_broken_in_two(sender: Sender) -> None:
