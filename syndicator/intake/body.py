@@ -203,7 +203,7 @@ class _Writer:
     def _lift(self, node: HtmlElement, caption: str) -> None:
         written = [node.get(name) or "" for name in ("src", "data-src", "data-lazy-src")]
         url = next((url for address in written if (url := safe_url(address, self.base)) and url.startswith("http")), None)
-        if url:
+        if url and not _unseen(node):
             self.images.append(Image(url=url, caption=plain(caption, 2000)))
 
     def _flush(self) -> None:
@@ -266,7 +266,7 @@ def _tidy(html: str) -> str:
     while html != before:
         before = html
         html = re.sub(r"<(em|strong|b|i|s|sub|sup|a)(?: [^>]*)?>((?:\s|<br>)*)</\1>", r"\2", html)
-    html = re.sub(r" ?<br> ?", "<br>", re.sub(r"\s+", " ", html))
+    html = re.sub(r" ?<br> ?", "<br>", re.sub(r"  +", " ", html))
     while html.startswith(("<br>", " ")):
         html = html[4:] if html.startswith("<br>") else html[1:]
     while html.endswith(("<br>", " ")):
@@ -298,7 +298,7 @@ def _plain_shortcode(found: re.Match[str]) -> str:
 
 def _embedded_address(node: HtmlElement, tag: str) -> str | None:
     """Return the address of what another site would have shown here, or None for what is ordinary text."""
-    if tag in _EMBEDS:
+    if tag in _EMBEDS and not _unseen(node):
         own = [node.get(name) or "" for name in ("src", "data-src", "data")]
         return _first_link([*own, *(source.get("src") or "" for source in node.iter("source"))])
     if tag in {"blockquote", "div"} and _EMBED_QUOTES.search(node.get("class") or ""):
@@ -307,6 +307,12 @@ def _embedded_address(node: HtmlElement, tag: str) -> str | None:
     if tag == "a" and any(quote in (node.get("href") or "") for quote in _QUOTES) and not "".join(_texts(node)).strip():
         return _first_link([node.get("href") or ""])
     return None
+
+
+def _unseen(node: HtmlElement) -> bool:
+    """Whether a reader was never to see it: what counts readers, not what shows something."""
+    tiny = any((node.get(side) or "").strip() in {"0", "1", "0px", "1px"} for side in ("width", "height"))
+    return tiny or re.search(r"display:\s*none|visibility:\s*hidden", node.get("style") or "") is not None
 
 
 def _texts(node: HtmlElement) -> Iterator[str]:

@@ -16,7 +16,7 @@ from lxml.html import HtmlElement, tostring
 from syndicator.domain.stories import Image, Rights, StoryDraft, label_key
 from syndicator.errors import InvalidRequest
 from syndicator.intake.body import reduce_body, safe_url
-from syndicator.intake.text import cut_notice, fold, holds_notice, notice_keys, parse_html, plain
+from syndicator.intake.text import cut_notice, fold, holds_notice, notice_keys, parse_html, plain, without_begun_notice
 
 MAX_HEADLINE = 500
 MAX_SUMMARY = 5_000
@@ -47,7 +47,7 @@ def prepare(draft: StoryDraft, *, notice_texts: Sequence[str], language: str, ma
         external_id=external_id,
         headline=headline,
         body_html=body_html,
-        summary=_line(draft.summary, keys, MAX_SUMMARY),
+        summary=_excerpt(draft.summary, keys),
         byline=_lines(draft.byline, keys, MAX_NAME, MAX_BYLINES),
         section=_line(draft.section, keys, MAX_NAME),
         tags=_lines(draft.tags, keys, MAX_TAG, MAX_TAGS),
@@ -66,6 +66,11 @@ def _line(text: str, keys: Sequence[str], limit: int) -> str:
     while holds_notice(line, keys):
         line = fold(cut_notice([line], keys)[0])
     return plain(line, limit)
+
+
+def _excerpt(text: str, keys: Sequence[str]) -> str:
+    whole = without_begun_notice(plain(text, MAX_SUMMARY), keys)
+    return without_begun_notice(_line(whole, keys, MAX_SUMMARY), keys)
 
 
 def _lines(texts: Iterable[str], keys: Sequence[str], limit: int, most: int) -> tuple[str, ...]:

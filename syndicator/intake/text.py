@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 import lxml.html
 from lxml import etree
@@ -22,13 +23,14 @@ _UNWANTED = re.compile(
     + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000))
     + "]"
 )
+_UNFOLDED = re.compile(r" \s+|[^\S ]\s*")  # any whitespace but a single space
 _SHORTEST_NOTICE = 20  # letters; anything shorter would cut ordinary prose
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+[^\s@.,;]")
 
 
 def fold(text: str) -> str:
     """Return `text` without unwanted characters, each stretch of whitespace one space, the ends kept."""
-    return re.sub(r"\s+", " ", _UNWANTED.sub("", text))
+    return _UNFOLDED.sub(" ", _UNWANTED.sub("", text))
 
 
 def visible(text: str) -> str:
@@ -57,13 +59,11 @@ def parse_html(markup: str) -> lxml.html.HtmlElement:
 
 
 def letters(text: str) -> str:
-    """Return what the notice is compared by: letters and digits, decomposed and case-folded."""
-    return "".join(_letters_of(text)) if not text.isascii() else re.sub(r"[\W_]+", "", text).lower()
+    """Return what the notice is compared by: letters and digits, decomposed and case-folded.
 
-
-def _letters_of(text: str) -> Iterator[str]:
-    for char in text:
-        yield from (c for c in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold()) if c.isalnum())
+    The same for a text as for its characters one by one, since all that a decomposition may reorder is dropped.
+    """
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()))
 
 
 def notice_keys(notice_texts: Sequence[str]) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def cut_notice(runs: Sequence[str], keys: Sequence[str]) -> list[str]:
     """Return the text runs of one document without the notice, which may reach over several of them or stand inside itself."""
     doomed = bytearray(sum(map(len, runs)))
     joined = "".join(runs)
-    found = [(letter, at) for at, char in enumerate(joined) for letter in _letters_of(char)]
+    found = [(letter, at) for at, char in enumerate(joined) for letter in letters(char)]
     for key in keys:
         found = _without(found, key, doomed)
     kept, start = [], 0
@@ -97,12 +97,25 @@ def cut_notice(runs: Sequence[str], keys: Sequence[str]) -> list[str]:
     return kept
 
 
+def without_begun_notice(line: str, keys: Sequence[str]) -> str:
+    """Return an excerpt without the beginning of a notice at its end, where whoever made the excerpt cut it off."""
+    for key in keys:
+        words = letters(line)
+        start = words.find(key[:_SHORTEST_NOTICE])
+        if start >= 0 and key.startswith(words[start:]):
+            counts = accumulate(len(letters(char)) for char in line)
+            return without_begun_notice(line[: sum(count <= start for count in counts)].rstrip(), keys)
+    return line
+
+
 def _without(found: list[tuple[str, int]], key: str, doomed: bytearray) -> list[tuple[str, int]]:
     """Take every `key` out of the letters, also one that comes together only when another is gone, and doom its characters."""
     kept: list[tuple[str, int]] = []
     for letter in found:
         kept.append(letter)
-        if letter[0] == key[-1] and len(kept) >= len(key) and "".join(c for c, _ in kept[-len(key) :]) == key:
+        if letter[0] != key[-1] or len(kept) < len(key) or kept[-2][0] != key[-2] or kept[-3][0] != key[-3]:
+            continue
+        if "".join(c for c, _ in kept[-len(key) :]) == key:
             first, last = kept[-len(key)][1], kept[-1][1]
             doomed[first : last + 1] = b"\x01" * (last + 1 - first)
             del kept[-len(key) :]

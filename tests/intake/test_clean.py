@@ -121,6 +121,19 @@ def test_the_notice_leaves_every_other_field_too() -> None:
     assert (draft.byline, draft.tags, draft.images[0].caption) == (("Jane Roe",), ("Iraq",), "A street.")
 
 
+@pytest.mark.parametrize("end", [30, 80, 150, len(NOTICE) - 1])
+def test_a_notice_that_an_excerpt_cut_off_leaves_the_summary(end: int) -> None:
+    assert door(summary=f"Short. {NOTICE[:end]}…").summary == "Short."
+    assert door(summary="Content created by others.").summary == "Content created by others."
+
+
+def test_what_counts_readers_is_neither_linked_nor_kept() -> None:
+    draft = door(
+        '<p>Words</p><iframe src="//t.example/" width="0"></iframe><img src="/p.gif" height=1><img src=/b style="display:none">'
+    )
+    assert (draft.body_html, draft.images) == ("<p>Words</p>", ())
+
+
 def test_pictures_leave_the_body_with_their_caption_and_without_rights() -> None:
     draft = door(
         '<figure><a href="/f"><img src="/a.jpg" onerror=x></a><figcaption>A <b>street</b></figcaption></figure><p>Words</p>'
@@ -200,7 +213,7 @@ def test_preparing_is_safe_settled_and_without_the_notice(body: str, text: str) 
     again = prepare(once, notice_texts=(NOTICE,), language="en-US", max_bytes=2_000_000)
     assert again == once
     assert letters(NOTICE) not in letters(re.sub("<[^>]*>", "", once.body_html))
-    assert letters(NOTICE) not in letters("|".join((once.headline, once.summary, once.ednote)))
+    assert all(letters(NOTICE) not in letters(part) for part in (once.headline, once.summary, once.ednote))
     assert set(re.findall(r"<\s*([^ >/]+)", once.body_html)) <= SAFE_TAGS
     for start in re.findall(r"<a[^>]*>", once.body_html):
         assert re.fullmatch(r'<a href="(https?://|mailto:)[^"<>\s]+" rel="noopener">', start)

@@ -71,6 +71,33 @@ def test_tags_run_together_are_told_apart_by_the_storys_words(joined: str, words
     assert split_joined(joined, words) == tags
 
 
+COPIED = f"""A Bridge for the Old Town
+
+By Jane Roe and John Doe
+
+{PARAGRAPH.replace(" and work", chr(10) + "and work")}
+
+Share
+
+{PARAGRAPH}
+
+{NOTICE}
+
+Tags: Bridges, Old Town
+
+Related Stories
+
+{PARAGRAPH} That was another story.
+"""
+
+
+def test_copied_text_without_a_section_and_with_wrapped_lines_is_read() -> None:
+    draft = story(COPIED)
+    assert (draft.section, draft.headline) == ("", "A Bridge for the Old Town")
+    assert (draft.byline, draft.tags) == (("Jane Roe", "John Doe"), ("Bridges", "Old Town"))
+    assert paragraphs(draft) == [PARAGRAPH, PARAGRAPH]
+
+
 PAGE = f"""<!doctype html><html lang="en-GB"><head><title>Bridge | The News</title>
 <link rel="canonical" href="https://news.example/2026/bridge/"><meta property="og:image" content="/bridge.jpg">
 <script type="application/ld+json">{{"@context":"https://schema.org","@graph":[
