@@ -37,7 +37,7 @@ def index_definitions(engine: Engine) -> dict[str, str]:
         "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
     }
     with engine.connect() as connection:
-        return dict(connection.execute(text(question[engine.dialect.name])).tuples().all())
+        return {str(row[0]): str(row[1]) for row in connection.execute(text(question[engine.dialect.name]))}
 
 
 def test_an_empty_database_becomes_current_and_fits_the_models(empty: Engine) -> None:
