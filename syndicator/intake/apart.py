@@ -20,6 +20,7 @@ from syndicator.errors import IntakeError, InvalidRequest
 
 Kind = Literal["feed", "page"]
 MEMORY_BYTES = 768 * 1024 * 1024  # address space, libraries included
+CPU_SECONDS = 60
 MAX_OUTPUT_BYTES = 64_000_000
 
 
@@ -69,6 +70,7 @@ def _parse(kind: str, content: bytes, origin: str) -> Parsed:
 def _main(kind: str, origin: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))  # also when nobody waits for us any more
     try:
         parsed = _parse(kind, sys.stdin.buffer.read(), origin)
         said: dict[str, Any] = {"drafts": [asdict(draft) for draft in parsed.drafts], "problems": parsed.problems}

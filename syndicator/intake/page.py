@@ -335,16 +335,8 @@ def _body_candidates(root: HtmlElement) -> Iterator[HtmlElement]:
 def _without_furniture(node: HtmlElement, headline: str, byline: tuple[str, ...]) -> str:
     """Return the HTML of a body without what only belongs to the page around it."""
     copy: HtmlElement = lxml.html.document_fromstring(lxml.html.tostring(node, encoding="utf-8"), parser=_utf8())
-    doomed = [
-        each
-        for each in copy.iter()
-        if isinstance(each.tag, str)
-        and (
-            each.tag in {"aside", "nav", "footer", "form", "button", "h1"}
-            or (each.tag in {"div", "section", "ul", "p", "span"} and _FURNITURE_CLASS.search(each.get("class") or ""))
-        )
-        and each is not copy
-    ]
+    around = {copy, copy.body, *copy.body[:1]}  # the body itself may be called anything
+    doomed = [each for each in copy.iter() if each not in around and isinstance(each.tag, str) and _is_furniture(each)]
     for each in doomed:
         if each.getparent() is not None:
             each.drop_tree()
@@ -354,6 +346,12 @@ def _without_furniture(node: HtmlElement, headline: str, byline: tuple[str, ...]
         if each.getparent() is not None and label_key(_text(each)) in lines:
             each.drop_tree()
     return str(lxml.html.tostring(copy, encoding="unicode"))
+
+
+def _is_furniture(node: HtmlElement) -> bool:
+    if node.tag in {"aside", "nav", "footer", "form", "button", "h1"}:
+        return True
+    return node.tag in {"div", "section", "ul", "p", "span"} and bool(_FURNITURE_CLASS.search(node.get("class") or ""))
 
 
 def _cut_furniture_lines(root: HtmlElement) -> None:

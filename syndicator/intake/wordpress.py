@@ -236,7 +236,7 @@ def read_post(post: dict[str, Any], newsroom: str) -> StoryDraft:
     return StoryDraft(
         external_id=str(post["id"]),
         headline=text_of_html(post["title"]["rendered"]),
-        body_html=post["content"]["rendered"],
+        body_html=_words(post["content"]["rendered"]),
         summary=re.sub(r"\s*\[?(…|\.\.\.)\]?\s*$", "…", text_of_html((post.get("excerpt") or {}).get("rendered") or "")),
         byline=tuple(_authors(post, embedded)),
         section=next((name for name in categories if name.lower() != "uncategorized"), ""),
@@ -245,6 +245,12 @@ def read_post(post: dict[str, Any], newsroom: str) -> StoryDraft:
         published_at=_instant(post.get("date_gmt")),
         images=tuple(_pictures(embedded, newsroom)),
     )
+
+
+def _words(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("its body is not text")
+    return value
 
 
 def _authors(post: dict[str, Any], embedded: dict[str, Any]) -> list[str]:
@@ -291,12 +297,12 @@ def _decoded(answer: Fetched) -> Any:
 
 
 def _instant(text: object) -> datetime | None:
-    """Read a time in UTC; WordPress leaves out its zone. None for a draft's missing or zero time."""
+    """Read a time in UTC; WordPress leaves out its zone. None for a draft's missing or zero time, and before there was a web."""
     try:
         moment = datetime.fromisoformat(str(text)) if text else None
     except ValueError:
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
+    return moment.replace(tzinfo=moment.tzinfo or UTC) if moment and moment.year > 1970 else None
 
 
 def _text(moment: datetime | None) -> str | None:

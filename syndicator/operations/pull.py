@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from syndicator.domain.stories import PubStatus, Source, SourceKind, StoryDraft
-from syndicator.errors import Conflict, FetchFailed, InvalidRequest, NotFound
+from syndicator.errors import ConfigError, Conflict, FetchFailed, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.intake import feed, wordpress
 from syndicator.intake.clean import prepare
@@ -80,7 +80,7 @@ def pull_source(house: House, outbound: Outbound, source_id: int) -> PullReport:
     report = PullReport(source.name)
     try:
         pulled = _read(house, outbound, source)
-    except InvalidRequest as error:  # SourceFailed, or a document that could not be parsed
+    except (InvalidRequest, ConfigError) as error:  # no answer, a document that cannot be parsed, a password that cannot be read
         waits = error.retry_after_seconds if isinstance(error, SourceFailed) else None
         pulled = Pull(cursor=source.cursor, failure=SourceFailed(source.url, str(error).removeprefix(f"{source.url}: "), waits))
     report.problems.extend(pulled.problems)

@@ -53,6 +53,10 @@ def body_of(markup: str) -> str:
             '<p><a href="mailto:a@b.example?bcc=all@c.example">write</a></p>',
             '<p><a href="mailto:a@b.example" rel="noopener">write</a></p>',
         ),
+        (
+            "<p><a href=”https://e.example/z” target=”_blank”>said</a></p>",
+            '<p><a href="https://e.example/z" rel="noopener">said</a></p>',
+        ),
         ('<p>He said [sic] so.</p>[gallery ids="1,2"]', "<p>He said [sic] so.</p>"),
         ("<script>alert(1)</script><p onclick=x style=y>Hi<svg onload=z></p>", "<p>Hi</p>"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from syndicator.config import Config
 from syndicator.domain.stories import StoryDraft
 from syndicator.errors import IntakeError
+from syndicator.intake.apart import parse_apart
 from syndicator.intake.clean import prepare
 from syndicator.intake.page import read_page, split_joined
 
@@ -139,3 +140,14 @@ def test_a_page_without_any_marks_is_still_read() -> None:
 def test_what_holds_no_story_is_refused_with_its_origin(content: bytes | str) -> None:
     with pytest.raises(IntakeError, match=r"^here\.html: "):
         read_page(content, "here.html")
+
+
+def test_the_child_reads_pages_too() -> None:
+    page = f"<html><body><div><h1>Bridge</h1>{f'<p>{PARAGRAPH}</p>' * 5}</div></body></html>"
+    assert PARAGRAPH in parse_apart("page", page.encode(), "https://news.example/b", 60).drafts[0].body_html
+
+
+@pytest.mark.parametrize("name", ["entry-content has-sidebar", "article-body social related", "post-content"])
+def test_a_body_may_be_called_what_its_theme_likes(name: str) -> None:
+    draft = story(f'<h1>Bridge</h1><div class="{name}"><p>{PARAGRAPH}</p><p class="tags">Tags: <a>Bridges</a></p></div>')
+    assert (paragraphs(draft), draft.tags) == ([PARAGRAPH], ("Bridges",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
@@ -95,6 +96,41 @@ def test_embedded_error_objects_and_missing_parts_do_no_harm(site: WordPressSite
     assert len(pulled.problems) == 1
     assert pulled.problems[0].startswith("post 2: ")
     assert {draft.byline for draft in pulled.drafts} == {()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content": {"rendered": None}},
+        {"content": []},
+        {"title": {"rendered": 7}},
+        {"title": "x"},
+        {"_embedded": [1]},
+        {"_embedded": {"author": 7}},
+        {"_embedded": {"wp:term": [[{"taxonomy": "category"}]]}},
+        {"_embedded": {"wp:featuredmedia": [{"source_url": "/a.jpg", "caption": "x"}]}},
+        {"excerpt": "x"},
+        {"yoast_head_json": [1], "_embedded": {}},
+    ],
+)
+def test_a_malformed_post_is_a_problem_and_leaves_the_others(site: WordPressSite, change: dict[str, Any]) -> None:
+    site.add(1, **change)
+    site.add(2)
+    pulled = read(site)
+    assert (ids(pulled), len(pulled.problems), pulled.failure) == ({"2"}, 1, None)
+
+
+@pytest.mark.parametrize("modified", ["0001-01-01T00:00:00", "9999-12-31T23:59:59", "0000-00-00 00:00:00", "never", 7, None])
+def test_an_impossible_time_does_not_move_the_cursor_out_of_reach(site: WordPressSite, modified: Any) -> None:
+    site.add(1)
+    cursor = read(site).cursor
+    site.trouble = lambda path, query, answer: (
+        (answer[0], answer[1], answer[2].replace(b'"2026-06-30T10:00:00"', json.dumps(modified).encode()))
+    )
+    moved = read(site, cursor).cursor
+    site.trouble = lambda path, query, answer: answer
+    site.add(2, f"{NOON:%Y-%m-%dT%H:%M:%S}")
+    assert "2" in ids(read(site, moved))
 
 
 @pytest.mark.parametrize(

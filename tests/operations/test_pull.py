@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -178,3 +179,16 @@ def test_only_what_is_pulled_can_be_pulled(house: House, outbound: Outbound) -> 
         pull_source(house, outbound, add_source(house, "", SourceKind.API))
     with pytest.raises(NotFound):
         pull_source(house, outbound, 999)
+
+
+def test_two_that_pull_at_once_make_no_story_twice(house: House, outbound: Outbound, site: WordPressSite) -> None:
+    for number in range(1, 21):
+        site.add(number)
+    source_id = add_source(house, site.url)
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: pull_source(house, outbound, source_id), range(2)))
+    assert sum(report.made for report in reports) == 20
+    assert [report.problems for report in reports] == [[], []]
+    with house.sessions() as session:
+        assert session.scalar(select(func.count(Story.id))) == 20
+        assert session.scalar(select(func.count(StoryVersion.id))) == 20
