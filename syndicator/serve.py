@@ -42,7 +42,7 @@ def serve(config_path: Path | None, config: Config) -> int:
 
 
 def run_web(config_path: Path | None, config: Config) -> int:
-    """Run the web workers until SIGTERM or SIGINT; returns the exit status. Raises ConfigError for what is wrong, once and here."""
+    """Run the web workers until SIGTERM or SIGINT; returns the exit status. Wrong settings raise ConfigError here, once."""
     import syndicator.app  # noqa: F401  # the workers share what is loaded before they are forked
 
     open_house(config).engine.dispose()

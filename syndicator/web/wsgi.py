@@ -13,6 +13,9 @@ from syndicator.config import load_config
 from syndicator.documents import public_folder
 from syndicator.process import WEB_PARENT, end_with_parent
 from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.slow_clients import SlowClientGuard
+
+BODY_SLOTS = 8  # of the threads that `serve` gives a worker; the others are for those who send no body
 
 
 def make_application() -> ByteLayer:
@@ -22,7 +25,8 @@ def make_application() -> ByteLayer:
     config = load_config()
     log.configure(config.log.format, config.log.level)
     app = create_app(config)
-    layer = ByteLayer(app.wsgi_app, public_folder(config.data_dir))
+    guarded = SlowClientGuard(app.wsgi_app, slots=BODY_SLOTS, max_body_bytes=config.server.max_body_bytes)
+    layer = ByteLayer(guarded, public_folder(config.data_dir))
     app.extensions["byte_layer"] = layer  # where /metrics finds the polls
     return layer
 

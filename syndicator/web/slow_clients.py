@@ -1,0 +1,87 @@
+"""Slow clients hold nothing up: WSGI between the server and the application, so that few threads can serve many.
+
+Only so many request bodies are received at once, and an answer of known length is handed back whole, so that the server and not a
+thread waits for its reader. No server bounds the time of reading a body over WSGI, and granian allows no other thread to do it
+instead: who must take bodies from the open internet under attack puts nginx in front, which receives them first.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+RETRY_AFTER_SECONDS = 5
+
+
+class SlowClientGuard:
+    """`app` behind the guard, which receives at most `slots` bodies at once, each of up to `max_body_bytes`.
+
+    With all slots taken a request with a body gets 503 and Retry-After. `slots` must be fewer than the server's threads: the
+    others answer everybody who sends no body, pollers above all.
+    """
+
+    def __init__(self, app: WSGIApplication, *, slots: int, max_body_bytes: int) -> None:
+        self.app = app
+        self._slots = threading.BoundedSemaphore(slots)
+        self._most = max_body_bytes
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if has_body(environ) and not self._is_too_long(environ):
+            if not self._slots.acquire(blocking=False):
+                return _refuse(start_response)
+            try:
+                body = environ["wsgi.input"].read(self._most + 1)  # one more than allowed shows that it is too much
+            finally:
+                self._slots.release()
+            environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return _whole(self.app, environ, start_response)
+
+    def _is_too_long(self, environ: WSGIEnvironment) -> bool:
+        """Such a body is not received at all; the application refuses it in its own words."""
+        told = environ.get("CONTENT_LENGTH", "")
+        return told.isdecimal() and (len(told) > 18 or int(told) > self._most)
+
+
+def has_body(environ: WSGIEnvironment) -> bool:
+    return environ.get("CONTENT_LENGTH", "") not in {"", "0"} or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _whole(app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Call `app`; an answer that says its length comes back as one list, a stream as it is."""
+    known_length = False
+
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        nonlocal known_length
+        known_length = any(name.lower() == "content-length" for name, _ in headers)
+        return start_response(status, headers, exc_info)
+
+    parts = app(environ, start)
+    if not known_length:
+        return parts
+    try:
+        return [b"".join(parts)]
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+
+
+def _refuse(start_response: StartResponse) -> list[bytes]:
+    """Answer 503 with a problem document (RFC 9457); the unread body makes this the connection's last answer."""
+    detail = "Too many requests are being received; please come back."
+    body = json.dumps({"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": detail}).encode()
+    headers = [
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        ("Retry-After", str(RETRY_AFTER_SECONDS)),
+        ("Cache-Control", "no-store"),
+        ("Connection", "close"),
+    ]
+    start_response("503 Service Unavailable", headers)
+    return [body]
