@@ -25,7 +25,7 @@ test: .venv/.developing ## Run every test, on real servers (TESTS="…": some of
 lint: .venv/.developing ## Check style, format and types
 	@$(BIN)/ruff check --quiet --output-format=concise .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy -p syndicator -p tests
+	@$(BIN)/mypy -p syndicator -p tests -p benchmarks
 	@$(BIN)/mypy .ci/migration.py
 
 bench: .venv/.developing ## Measure what the README claims about speed

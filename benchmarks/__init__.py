@@ -1,0 +1,1 @@
+"""Benchmarks: what the README claims about speed, runnable. `benchmarks.figure` says how they are written."""
