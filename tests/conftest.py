@@ -43,12 +43,16 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    """Settings with all state under tmp_path, the shipped feed catalogue, and loopback allowed as a destination."""
+    return make_config(tmp_path / "var")
+
+
+def make_config(data_dir: Path) -> Config:
+    """Settings with all state under `data_dir`, the shipped feed catalogue, and loopback allowed as a destination."""
     values = {
-        "site": {"base_url": BASE_URL, "data_dir": str(tmp_path / "var"), "feeds_dir": str(ROOT / "feeds")},
+        "site": {"base_url": BASE_URL, "data_dir": str(data_dir), "feeds_dir": str(ROOT / "feeds")},
         "outbound": {"allow_networks": ["127.0.0.0/8"]},
     }
-    return read_config(values, tmp_path, "test")
+    return read_config(values, data_dir, "test")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
