@@ -30,6 +30,9 @@ ACCEPT = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, application/json;q=0.8, */*;q=0.5"
 )
 _EXCERPT = re.compile(r"(\[(…|\.\.\.)\]|…|continue reading.{0,200}|read more)\W*$", re.I)
+_SURROGATE = re.compile(
+    rb"&#(?:[xX]0*[dD][89a-fA-F][0-9a-fA-F]{2}|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3]));"
+)
 _APPEARED = re.compile(r"<p>\s*The post <a [^<]{0,2000}</a> (?:first )?appeared (?:first )?on <a [^<]{0,2000}</a>\.?\s*</p>\s*$")
 
 
@@ -69,7 +72,10 @@ def _xml_entries(content: bytes, origin: str) -> list[Any]:
     import feedparser
 
     _refuse_bombs(content, origin)
-    parsed = feedparser.parse(io.BytesIO(content), sanitize_html=False, resolve_relative_uris=False)
+    try:
+        parsed = feedparser.parse(io.BytesIO(_without_surrogates(content)), sanitize_html=False, resolve_relative_uris=False)
+    except Exception as error:  # its handlers stumble over broken documents in any number of ways
+        raise IntakeError(origin, "this feed is broken beyond reading") from error
     if not parsed.get("version") and not parsed.entries:
         raise IntakeError(origin, "this is no RSS, Atom or JSON feed")
     return list(parsed.entries[:MAX_ENTRIES])
@@ -87,6 +93,11 @@ def _refuse_bombs(content: bytes, origin: str) -> None:
         raise IntakeError(origin, "too many elements")
     if any(tag.count(b"=") > MAX_ATTRIBUTES for tag in re.findall(rb"<\w[^<>]{2000,}", plain)):
         raise IntakeError(origin, f"an element has more than {MAX_ATTRIBUTES} attributes")
+
+
+def _without_surrogates(content: bytes) -> bytes:
+    """Drop references such as &#xD800; that stand for no character: one of them would cost us the whole feed."""
+    return _SURROGATE.sub(b"", content)
 
 
 def _before_root(plain: bytes) -> bool:
