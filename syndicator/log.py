@@ -17,7 +17,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 MAX_VALUE_CHARS, MAX_TRACEBACK_CHARS = 2_000, 20_000
 _SECRETS = re.compile(
     r"""(?xi)
-    (?P<key>     \b syn[a-z]*_ [A-Za-z0-9]{4} ) [A-Za-z0-9_-]{8,}          # keys and tokens of ours: the first four stay
+    (?P<key>     \b syn_[a-z]+_ [A-Za-z0-9]{4} ) [A-Za-z0-9_-]{8,}          # keys and tokens of ours: the first four stay
     | (?P<hook>  \b whsec_ ) [A-Za-z0-9+/=_-]+                             # signing secrets (Standard Webhooks)
     | (?P<path>  /f/ ) [^/\s"'?]+                                          # feed tokens in a URL
     | (?P<head>  \b authorization ["']? \s* [:=] \s* ["']? (?:(?:basic|bearer)\s+)? ) [^\s"',]+
@@ -95,4 +95,4 @@ def _as_text(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 def _quoted(value: Any) -> str:
     text = str(value)
-    return text if re.fullmatch(r"[^\s\"'=]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text if re.fullmatch(r"[^\s\"'=]+", text) else '"' + text.replace('"', '\\"') + '"'
