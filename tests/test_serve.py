@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import select
@@ -12,11 +14,14 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from syndicator.config import Config
+from syndicator.documents import Document, public_folder, read_document, write_document
 from syndicator.errors import ConfigError
 from syndicator.process import Child
 from syndicator.serve import free_port
@@ -165,9 +170,16 @@ sys.exit(serve.run_web(Path(sys.argv[1]), config))
 """
 
 
+class Web(NamedTuple):
+    """Two web workers: their parent, and where they listen."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+
 @pytest.fixture
-def web(config: Config, sqlite_url: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Two web workers on a fresh database: their parent, and where they listen."""
+def web(config: Config, sqlite_url: str, tmp_path: Path) -> Iterator[Web]:
+    """Web workers on a fresh database."""
     file = tmp_path / "config.toml"
     site = f'base_url = "http://127.0.0.1"\ndata_dir = "var"\nfeeds_dir = "{config.site.feeds_dir}"'
     file.write_text(f'[site]\n{site}\n[server]\nport = 0\nworkers = 2\n[database]\nurl = "{sqlite_url}"\n')
@@ -183,7 +195,7 @@ def web(config: Config, sqlite_url: str, tmp_path: Path) -> Iterator[tuple[subpr
             break
         except (ConnectionError, urllib.error.URLError):
             wait_briefly(process)
-    yield process, url
+    yield Web(process, url)
     process.kill()
     process.communicate()
 
@@ -196,7 +208,44 @@ def wait_briefly(process: subprocess.Popen[str]) -> None:
     raise AssertionError(process.communicate())
 
 
-def test_web_workers_answer_and_end_within_ten_seconds(web: tuple[subprocess.Popen[str], str]) -> None:
+def ask(url: str, method: str = "GET", **fields: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    with contextlib.closing(connection):
+        connection.request(method, "/feeds/latest.rss", headers={name.replace("_", "-"): value for name, value in fields.items()})
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+
+
+def test_a_poll_over_the_real_server_gets_the_bytes_of_the_document(web: Web, tmp_path: Path) -> None:
+    folder = public_folder(tmp_path / "var")
+    document = Document("application/rss+xml", b"<rss/>" * 500, (), datetime(2026, 1, 1, tzinfo=UTC), 60, False, False)
+    write_document(folder, "latest.rss", document)
+    stored = read_document(folder / "latest.rss")
+    for coding, body in stored.bodies.items():
+        status, headers, got = ask(web.url, Accept_Encoding=coding)
+        assert (status, got, headers["etag"]) == (200, body, stored.etags[coding])
+        status, head, got = ask(web.url, "HEAD", Accept_Encoding=coding)
+        assert (status, got, head["content-length"]) == (200, b"", str(len(body)))
+        assert {**head, "date": ""} == {**headers, "date": ""}
+        status, headers, got = ask(web.url, Accept_Encoding=coding, If_None_Match=f'"x", {stored.etags[coding]}')
+        assert (status, got, headers["etag"]) == (304, b"", stored.etags[coding])
+        assert "content-length" not in headers
+        assert {"date", "vary", "cache-control"} <= set(headers)
+
+
+def test_slow_clients_do_not_hold_up_polls(web: Web, tmp_path: Path) -> None:
+    document = Document("application/rss+xml", b"<rss/>", (), datetime(2026, 1, 1, tzinfo=UTC), 60, False, False)
+    write_document(public_folder(tmp_path / "var"), "latest.rss", document)
+    host, _, port = web.url.removeprefix("http://").partition(":")
+    with contextlib.ExitStack() as stack:
+        for number in range(120):
+            slow = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            slow.sendall(b"POST /hub HTTP/1.1\r\nHost: x\r\n" + (b"X-" if number % 2 else b"Content-Length: 99\r\n\r\nhub"))
+        for _ in range(20):
+            assert ask(web.url)[0] == 200
+
+
+def test_web_workers_answer_and_end_within_ten_seconds(web: Web) -> None:
     process, url = web
     with urllib.request.urlopen(f"{url}/readyz", timeout=10) as answer:
         assert answer.status == 200
@@ -204,7 +253,7 @@ def test_web_workers_answer_and_end_within_ten_seconds(web: tuple[subprocess.Pop
     assert process.wait(10) == 0
 
 
-def test_web_workers_do_not_outlive_a_killed_parent(web: tuple[subprocess.Popen[str], str]) -> None:
+def test_web_workers_do_not_outlive_a_killed_parent(web: Web) -> None:
     process, _ = web
     process.kill()
     assert process.stderr is not None
