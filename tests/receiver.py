@@ -51,6 +51,7 @@ class Reply:
     drip: bool = False
     hang: bool = False  # until `release` or the end
     close: bool = False
+    tunnel: tuple[str, int] | None = None  # the answer of a proxy to CONNECT: a way to this place
 
     def message(self) -> bytes:
         if self.raw is not None:
@@ -147,6 +148,9 @@ class Receiver:
                 self.open[number] += 1
                 self.most_open[number] = max(self.most_open[number], self.open[number])
                 reply = self.answer(request)
+                if reply.tunnel:
+                    await _relay(reader, writer, reply.tunnel)
+                    break
                 try:
                     await self._reply(reply, writer)
                 finally:
@@ -201,6 +205,26 @@ def tls_for(address: str, folder: Path) -> tuple[ssl.SSLContext, str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     return context, str(ca_file)
+
+
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: tuple[str, int]) -> None:
+    """Carry bytes both ways until either side ends."""
+
+    async def carry(source: asyncio.StreamReader, drain: asyncio.StreamWriter) -> None:
+        while piece := await source.read(65_536):
+            drain.write(piece)
+            await drain.drain()
+
+    far_reader, far_writer = await asyncio.open_connection(*place)
+    writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+    ways = [asyncio.create_task(carry(reader, far_writer)), asyncio.create_task(carry(far_reader, writer))]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        far_writer.transport.abort()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
 
 
 async def _read_request(reader: asyncio.StreamReader, number: int, connection: int) -> Received | None:

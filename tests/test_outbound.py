@@ -467,3 +467,24 @@ def test_a_proxy_is_told_the_checked_address_and_never_a_name() -> None:
         with pytest.raises(FetchFailed, match=": connect"):
             through.get("https://partner.example/")
     assert asked == [f"CONNECT {PUBLIC}:443"]
+
+
+def test_a_request_through_a_proxy_arrives_whole_and_keeps_its_name(tmp_path: Path) -> None:
+    context, ca_file = tls_for("127.0.0.1", tmp_path)
+    with (
+        Receiver(lambda request: Reply(body=b"there")) as plain,
+        Receiver(lambda request: Reply(body=b"safe"), tls=context) as safe,
+    ):
+
+        def proxy(request: Received) -> Reply:
+            host, _, port = request.target.partition(":")
+            return Reply(tunnel=(host, int(port)))
+
+        with Receiver(proxy) as receiver:
+            through = Outbound(
+                outbound(egress_proxy=receiver.url).rules, "x", ca_file=ca_file, resolve=lambda host, port: ["127.0.0.1"]
+            )
+            assert through.get(plain.url.replace("127.0.0.1", "partner.example")).body == b"there"
+            assert through.get(safe.url).body == b"safe"
+            assert [request.method for request in receiver.received] == ["CONNECT", "CONNECT"]
+        assert plain.received[0].headers["host"].startswith("partner.example:")

@@ -324,3 +324,18 @@ def test_closing_breaks_off_what_is_under_way(sender: Sender) -> None:
         sender.submit(1, post(receiver.url))
         drive_until(sender, lambda: len(receiver.received) == 1)
         sender.close()
+
+
+def test_a_proxy_carries_pushes_and_its_no_is_final_for_now() -> None:
+    def proxy(request: Received) -> Reply:
+        if request.target.startswith("inside.example"):
+            return Reply(raw=b"HTTP/1.1 407 Egress denied\r\nContent-Length: 0\r\n\r\n")
+        return Reply(tunnel=("127.0.0.1", int(request.target.rpartition(":")[2])))
+
+    with Receiver() as receiver, Receiver(proxy) as gate:
+        through = Sender(outbound(egress_proxy=gate.url), concurrency=4, per_host=4)
+        assert one(through, post(receiver.url.replace("127.0.0.1", "partner.example"))).status == 200
+        assert one(through, post("http://inside.example/")).error == "address-refused"
+        through.close()
+    assert [request.method for request in gate.received] == ["CONNECT", "CONNECT"]
+    assert receiver.received[0].headers["host"].startswith("partner.example:")
