@@ -267,11 +267,12 @@ def _tidy(html: str) -> str:
         before = html
         html = re.sub(r"<(em|strong|b|i|s|sub|sup|a)(?: [^>]*)?>((?:\s|<br>)*)</\1>", r"\2", html)
     html = re.sub(r" ?<br> ?", "<br>", re.sub(r"  +", " ", html))
-    while html.startswith(("<br>", " ")):
-        html = html[4:] if html.startswith("<br>") else html[1:]
-    while html.endswith(("<br>", " ")):
-        html = html[:-4] if html.endswith("<br>") else html[:-1]
-    return html
+    start, end = 0, len(html)
+    while html.startswith(("<br>", " "), start, end):
+        start += 1 if html[start] == " " else 4
+    while html.endswith(("<br>", " "), start, end):
+        end -= 1 if html[end - 1] == " " else 4
+    return html[start:end]
 
 
 def _bare_url(html: str) -> str | None:

@@ -122,7 +122,7 @@ def _xml_draft(entry: Any) -> StoryDraft:
         external_id=external_id,
         headline=text_of_html(entry.get("title") or ""),
         body_html=_APPEARED.sub("", body),
-        summary=_EXCERPT.sub("…", text_of_html(summary)) if contents and summary not in contents else "",
+        summary=_shortened(text_of_html(summary)) if contents and summary not in contents else "",
         byline=tuple(name for each in entry.get("authors", []) if (name := _name(each.get("name") or each.get("email") or ""))),
         tags=tuple(text_of_html(each.get("term") or "") for each in entry.get("tags", [])),
         language=entry.get("language") or "",
@@ -133,7 +133,11 @@ def _xml_draft(entry: Any) -> StoryDraft:
 
 
 def _whole(summary: str) -> str:
-    return "" if _EXCERPT.search(text_of_html(summary)) else summary
+    return "" if _EXCERPT.search(text_of_html(summary)[-300:]) else summary
+
+
+def _shortened(summary: str) -> str:
+    return summary[:-300] + _EXCERPT.sub("…", summary[-300:])
 
 
 def _name(text: str) -> str:

@@ -184,6 +184,8 @@ def test_what_cannot_be_kept_is_refused_by_name(fields: dict[str, object], field
         "[embed " + "x=" * 900_000,
         "<table>" + "<tr><td>x" * 30_000,
         "<ul><li>" * 200 + "x",
+        "<ul><li>" + "<br>" * 49_000 + "x" + "<br> " * 900,
+        "<p>" + "<span> </span><br>" * 24_000,
         (NOTICE[:100] * 3000 + NOTICE[100:] * 3000)[:1_900_000],
     ],
 )

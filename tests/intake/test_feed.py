@@ -78,6 +78,12 @@ def test_a_character_that_is_none_costs_no_story(reference: bytes) -> None:
     assert [draft.external_id for draft in parsed.drafts] == ["https://news.example/?p=7"]
 
 
+def test_a_summary_of_nothing_but_dots_costs_no_time() -> None:
+    began = process_time()
+    read_feed(RSS.replace(b"Only the beginning", "…".encode() * 400_000 + b"x"), "feed")
+    assert process_time() - began < 8
+
+
 SCRAPS = st.sampled_from(
     [b"<", b">", b"</category>", b"<item>", b"</item>", b"<p>", b'"', b"&", b"<![CDATA[", b"]]>", b"\x00", b"\xff", b"{"]
 )
