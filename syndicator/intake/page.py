@@ -23,6 +23,7 @@ from syndicator.intake.body import safe_url
 from syndicator.intake.text import fold, parse_html, text_of_html, visible
 
 MAX_PAGE_BYTES = 8_000_000
+MAX_TEXT_CHARACTERS = 1_000_000
 _ARTICLE_TYPES = {"Article", "NewsArticle", "BlogPosting", "ReportageNewsArticle", "AnalysisNewsArticle", "OpinionNewsArticle"}
 _BODY_CLASSES = (
     *("entry-content", "article-content", "article__content", "article-body", "article__body", "post-content", "story-body"),
@@ -76,6 +77,8 @@ _LINES = ("p", "div", "section", "h2", "h3", "h4", "h5", "h6", "li", "blockquote
 
 
 def _read_text(text: str, origin: str) -> StoryDraft:
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise IntakeError(origin, f"longer than {MAX_TEXT_CHARACTERS} characters")
     blocks = [[line for raw in block.splitlines() if (line := fold(raw).strip())] for block in re.split(r"\n[ \t\r]*\n", text)]
     blocks = [block for block in blocks if block]
     section, headline, rest = _heads(blocks)
@@ -108,11 +111,12 @@ def _split_furniture(blocks: list[list[str]]) -> tuple[list[list[str]], list[str
     """Return the article's blocks, and the lines of furniture: above and within it single lines, below it everything."""
     article: list[list[str]] = []
     furniture: list[str] = []
-    ended = False
+    seen = ended = False  # a paragraph was seen; the story is over
     for block in blocks:
         kept = []
         for line in block:
-            ended = ended or (_is_line(_END_LINE, line) and any(len(each) > 80 for words in article for each in words))
+            ended = ended or (seen and _is_line(_END_LINE, line))
+            seen = seen or len(line) > 80
             if ended or _is_line(_END_LINE, line) or _is_line(_STRAY_LINE, line):
                 furniture.append(line)
             else:

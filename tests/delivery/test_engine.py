@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from syndicator.app import create_engine
 from syndicator.delivery.engine import Engine
 from syndicator.delivery.ledger import claim_due
 from syndicator.documents import public_folder, read_document
-from syndicator.domain.deliveries import Attempt, DeliveryState, delivery_uid
+from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, delivery_uid
 from syndicator.domain.publishers import PublisherState
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.house import House
@@ -292,8 +292,6 @@ def _claim(desk: Desk, worker: str) -> int:
         return len(claim_due(session, worker=worker, at=desk.house.clock(), limit=10, up_to_seq=100, lease=timedelta(seconds=90)))
 
 
-def _rows(desk: Desk, ids: object) -> list[object]:
-    from syndicator.domain.deliveries import Delivery
-
+def _rows(desk: Desk, ids: Sequence[int]) -> list[Delivery]:
     with desk.house.sessions() as session:
-        return list(session.scalars(select(Delivery).where(Delivery.id.in_(ids))))  # type: ignore[arg-type]
+        return list(session.scalars(select(Delivery).where(Delivery.id.in_(ids))))

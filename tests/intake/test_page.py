@@ -135,7 +135,7 @@ def test_a_page_without_any_marks_is_still_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x00\x01\x02", b"<html><body></body></html>", "one line", b"x" * 8_000_001, "<p>" * 99]
+    "content", [b"", b"\x00\x01\x02", b"<html><body></body></html>", "one line", b"x" * 8_000_001, "a\n\n" * 400_000, "<p>" * 99]
 )
 def test_what_holds_no_story_is_refused_with_its_origin(content: bytes | str) -> None:
     with pytest.raises(IntakeError, match=r"^here\.html: "):
