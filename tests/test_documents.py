@@ -46,7 +46,7 @@ def stored(tmp_path: Path) -> Stored:
     return read_document(tmp_path / "latest.json")
 
 
-def ask(stored: Stored, method: str = "GET", *, private: bool = False, **fields: Any) -> tuple[int, dict[str, str], bytes]:
+def ask(stored: Stored, method: str = "GET", *, private: Any = False, **fields: str) -> tuple[int, dict[str, str], bytes]:
     environ = {f"HTTP_{name.upper()}": value for name, value in fields.items()}
     status, headers, body = answer(stored, method, environ, private=private)
     names = [name for name, _ in headers]

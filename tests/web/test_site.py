@@ -366,7 +366,7 @@ def test_pages_only_answer_questions(visitor: FlaskClient) -> None:
         assert visitor.post(path).status_code == 405
 
 
-class SampleForm(Form):  # type: ignore[misc]  # wtforms brings no types
+class SampleForm(Form):
     name = StringField("Name", [InputRequired("Say who you are.")], description="As your readers know you.")
     agree = BooleanField("I agree")
 
