@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -143,7 +144,8 @@ def replay(context: typer.Context, delivery_id: str) -> None:
 def drain(context: typer.Context) -> None:
     """Send everything that is due now, then exit."""
     desk: Desk = context.obj
-    attempts = create_engine(desk.house).drain_due()
+    with closing(create_engine(desk.house)) as engine:
+        attempts = engine.drain_due()
     say(f"{attempts} attempts made; nothing more is due now")
 
 

@@ -18,7 +18,18 @@ from time import monotonic
 
 from syndicator.channels import Answer, Deferred, Parcel, PostChannel
 from syndicator.delivery import hub_requests
-from syndicator.delivery.ledger import Result, anything_due, cancel, claim_due, postpone, release, renew_claims, settle
+from syndicator.delivery.ledger import (
+    Result,
+    anything_due,
+    cancel,
+    claim_due,
+    postpone,
+    release,
+    release_all,
+    renew_claims,
+    settle,
+)
+from syndicator.delivery.living import Living
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.sender import Sender
 from syndicator.house import House
@@ -29,6 +40,7 @@ from syndicator.storage.queries import last_value
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=90)
 RENEW_SECONDS = 30.0
+LOOK_FOR_DEAD_SECONDS = 10.0
 BATCH = 500
 BUSY_PAUSE = timedelta(seconds=2)
 
@@ -58,10 +70,13 @@ class Engine:
     under_way: dict[int, Parcel] = field(default_factory=dict)
     verifying: dict[int, hub_requests.Verification] = field(default_factory=dict)
     renewed_at: float = field(default_factory=monotonic)
+    living: Living | None = None
+    looked_for_dead_at: float = 0.0
 
     def turn(self, wait_seconds: float) -> Turn:
         """Do what there is to do now, and wait at most `wait_seconds` for answers."""
         done = Turn()
+        self._look_for_dead()
         seq = self._newest_seq()
         done.rendered = len(render_stale(self.house))
         done.claimed = self._claim(seq) + self._claim_hub_requests()
@@ -93,7 +108,27 @@ class Engine:
             self._record(self.sender.pump(0.1))
         with self.house.sessions.begin() as session:
             release(session, list(self.under_way), worker=self.worker)
+        self.close()
+
+    def close(self) -> None:
+        """Break off what is under way, and leave no sign of life."""
         self.sender.close()
+        if self.living is not None:
+            self.living.close()
+            self.living = None
+
+    def _look_for_dead(self) -> None:
+        """Show that we live, and take back what workers of this machine had claimed when they died."""
+        if self.living is None:
+            self.living = Living(self.house.config.data_dir / "locks", self.worker)
+        elif monotonic() - self.looked_for_dead_at < LOOK_FOR_DEAD_SECONDS:
+            return
+        self.looked_for_dead_at = monotonic()
+        with self.living.dead() as names:
+            if names:
+                with self.house.sessions.begin() as session:
+                    count = release_all(session, names)
+                log.warning("workers died workers=%s claims_back=%s", len(names), count)
 
     def _newest_seq(self) -> int:
         with reading(self.house.sessions) as session:

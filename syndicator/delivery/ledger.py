@@ -91,6 +91,13 @@ def release(session: Session, ids: Sequence[int], *, worker: str) -> None:
     session.execute(mine.values(claimed_by=None, claimed_until=None).execution_options(synchronize_session=False))
 
 
+def release_all(session: Session, workers: Sequence[str]) -> int:
+    """Give back everything that `workers`, who are dead, had claimed; returns how much."""
+    theirs = update(Delivery).where(Delivery.state == OWED, Delivery.claimed_by.in_(workers))
+    freed = theirs.values(claimed_by=None, claimed_until=None).returning(Delivery.id)
+    return len(session.scalars(freed.execution_options(synchronize_session=False)).all())
+
+
 def postpone(session: Session, ids: Sequence[int], *, worker: str, until: datetime) -> None:
     """Give claimed deliveries back that were not tried, since their host had its share already."""
     mine = update(Delivery).where(Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker)

@@ -35,7 +35,7 @@ def engine(house: House) -> Iterator[Engine]:
     made = create_engine(house)
     made.chance = lambda: 0.0
     yield made
-    made.sender.close()
+    made.close()
 
 
 @pytest.fixture

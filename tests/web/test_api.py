@@ -242,7 +242,7 @@ def test_deliveries_are_shown_to_their_owner_and_replayed(client: FlaskClient, d
         assert [attempt["status"] for attempt in client.get(path, headers=mine).get_json()["attempts"]] == [200]
         assert client.post(f"{path}/replay", headers=mine).status_code == 202
         engine.drain_due()
-        engine.sender.close()
+        engine.close()
     assert [request.headers["webhook-id"] for request in receiver.received] == [listed["id"]] * 2
 
 

@@ -52,7 +52,7 @@ def test_a_websub_subscriber_is_verified_pushed_and_let_go(client: FlaskClient, 
         desk.publish(external_id="after")
         engine.drain_due()
         assert len(reader.received) == before
-    engine.sender.close()
+    engine.close()
 
 
 def test_a_callback_that_does_not_confirm_gets_nothing(client: FlaskClient, desk: Desk) -> None:
@@ -63,7 +63,7 @@ def test_a_callback_that_does_not_confirm_gets_nothing(client: FlaskClient, desk
         desk.publish()
         engine.drain_due()
         assert len(reader.received) == 1
-    engine.sender.close()
+    engine.close()
     with desk.house.sessions() as session:
         assert session.scalars(select(Subscription)).all() == []
         assert session.scalars(select(HubRequest)).all() == []
@@ -78,7 +78,7 @@ def test_a_failed_renewal_leaves_the_subscription_as_it_was(client: FlaskClient,
         willing.clear()
         client.post("/hub", data=hub_form(desk, reader.url, mode="unsubscribe"))
         engine.drain_due()
-    engine.sender.close()
+    engine.close()
     with desk.house.sessions() as session:
         assert session.scalars(select(Subscription.state)).one() is SubscriptionState.ACTIVE
 
@@ -90,7 +90,7 @@ def test_an_unknown_topic_is_accepted_and_then_denied_at_the_callback(client: Fl
         assert client.post("/hub", data=form).status_code == 202
         engine.drain_due()
         assert "hub.mode=denied" in reader.received[0].target
-    engine.sender.close()
+    engine.close()
 
 
 def test_a_lease_ends(client: FlaskClient, desk: Desk, clock: HandClock) -> None:
@@ -102,7 +102,7 @@ def test_a_lease_ends(client: FlaskClient, desk: Desk, clock: HandClock) -> None
         desk.publish()
         engine.drain_due()
         assert len(reader.received) == 1
-    engine.sender.close()
+    engine.close()
     with desk.house.sessions.begin() as session:
         assert keep_time.end_leases(session, at=clock()) == 1
 
@@ -123,7 +123,7 @@ def test_a_private_topic_is_pushed_only_while_its_publisher_may_have_it(client: 
         desk.publish(external_id="after")
         engine.drain_due()
         assert len(reader.received) == 2
-    engine.sender.close()
+    engine.close()
     with desk.house.sessions() as session:
         subscription = session.scalars(select(Subscription)).one()
     assert token not in repr(vars(subscription))

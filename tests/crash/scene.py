@@ -1,0 +1,236 @@
+"""The crash test's scene: a database, a counting receiver, worker processes that are killed at random instants.
+
+Everything is real: the command `syndicator worker` in processes of its own, kill -9, a receiver on loopback. What came is counted
+by `webhook-id` in this process, which is never killed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from syndicator.channels.webhook import new_webhook_secret
+from syndicator.config import Config
+from syndicator.delivery.ledger import owed_summary
+from syndicator.domain.base import new_id
+from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
+from syndicator.domain.publishers import PublisherState
+from syndicator.domain.stories import SourceKind
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
+from syndicator.house import House, open_house
+from syndicator.operations.publish import publish_story
+from syndicator.operations.publishers import add_publisher, decide
+from syndicator.operations.render_feeds import sync_catalogue
+from syndicator.storage.queries import source_called
+from syndicator.storage.schema import upgrade
+from tests.desk import DRAFT
+from tests.receiver import Receiver
+
+HOSTS = 40
+PER_HOST = 4
+CONCURRENCY = 64
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(slots=True)
+class Findings:
+    """What came of it. `duplicates` counts requests beyond the first of an id; `bound` is what was in flight at all kills."""
+
+    kills: int = 0
+    owed: int = 0
+    lost: int = 0
+    strange: int = 0  # ids that were owed to nobody
+    duplicates: int = 0
+    bound: int = 0
+    most_of_one_id: int = 0
+    different_bodies: int = 0  # ids that came with two different bodies
+    unsettled: int = 0
+    seconds: float = 0.0
+
+    @property
+    def faults(self) -> list[str]:
+        """What must not be; empty when the promise was kept."""
+        found = [
+            f"{name} {value}" for name in ("lost", "strange", "different_bodies", "unsettled") if (value := getattr(self, name))
+        ]
+        if self.duplicates > self.bound:
+            found.append(f"duplicates {self.duplicates} of at most {self.bound}")
+        return found
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kills} kills, {self.owed} owed: lost {self.lost}, "
+            f"duplicates {self.duplicates} (in flight at most {self.bound}), most of one id {self.most_of_one_id}, "
+            f"same id with other bytes {self.different_bodies}, unsettled {self.unsettled}; {self.seconds:.0f} s"
+        )
+
+
+@dataclass(slots=True)
+class Scene:
+    """A newsroom with `subscribers` webhooks on `receiver`, and the workers that serve them."""
+
+    folder: Path
+    database_url: str
+    receiver: Receiver
+    command: Sequence[str] = (sys.executable, "-m", "syndicator", "worker")
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def config(self) -> Config:
+        from syndicator.config import load_config
+
+        return load_config(self.folder / "config.toml")
+
+    def furnish(self, subscribers: int) -> House:
+        """Write the settings, make the database and the subscribers."""
+        (self.folder / "config.toml").write_text(
+            f'[site]\ndata_dir = "var"\nfeeds_dir = "{Path("feeds").resolve()}"\n'
+            f'[database]\nurl = "{self.database_url}"\n'
+            '[outbound]\nallow_networks = ["127.0.0.0/8"]\n'
+            f"[push]\nconcurrency = {CONCURRENCY}\nmax_in_flight_per_host = {PER_HOST}\n",
+            encoding="utf-8",
+        )
+        house = open_house(self.config)
+        upgrade(house.engine)
+        with house.sessions.begin() as session:
+            sync_catalogue(session, house.catalogue, at=house.clock())
+            publisher = add_publisher(
+                session,
+                name="Courier",
+                email="wire@courier.example",
+                domains=["courier.example"],
+                actor="crash",
+                at=house.clock(),
+            )
+            decide(
+                session, house, publisher.public_id, PublisherState.APPROVED,
+                reason="crash test", actor="crash", at=house.clock(), terms_signed=True,
+            )  # fmt: skip
+            urls = self.receiver.urls
+            rows = [
+                {
+                    "public_id": new_id("sub_"),
+                    "publisher_id": publisher.id,
+                    "feed": "latest",
+                    "channel": ChannelKind.WEBHOOK,
+                    "endpoint": f"{urls[number % len(urls)]}/{number}",
+                    "options": {},
+                    "state": SubscriptionState.ACTIVE,
+                    "secret": house.vault.lock(new_webhook_secret()),
+                    "created_at": house.clock(),
+                }
+                for number in range(subscribers)
+            ]
+            session.execute(insert(Subscription), rows)
+        return house
+
+    def start(self, count: int) -> None:
+        """Have `count` workers running."""
+        environment = {**os.environ, "SYNDICATOR_CONFIG": str(self.folder / "config.toml")}
+        while len(self.workers) < count:
+            with (self.folder / "worker.log").open("ab") as log:
+                self.workers.append(subprocess.Popen(self.command, env=environment, stdout=log, stderr=log))
+
+    def kill(self) -> int:
+        """Kill -9 every worker; returns how many there were."""
+        killed = len(self.workers)
+        for worker in self.workers:
+            worker.send_signal(signal.SIGKILL)
+        for worker in self.workers:
+            worker.wait()
+        self.workers.clear()
+        return killed
+
+    def stop(self) -> None:
+        """End every worker in order."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.wait(30)
+        self.workers.clear()
+
+
+def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: random.Random) -> Findings:
+    """Publish stories and kill all workers at random instants until there were `kills`; then let one set finish, and count."""
+    began = time.monotonic()
+    found = Findings()
+    house = scene.furnish(subscribers)
+    story = 0
+    try:
+        while found.kills < kills:
+            if _owed(house) < subscribers // 4:
+                story += 1
+                _publish(house, f"story-{story}")
+            before = len(scene.receiver.received)
+            scene.start(workers)
+            _wait_for_instant(scene, house, before + chance.randrange(1, subscribers // 2), chance)
+            found.bound += CONCURRENCY * scene.kill()
+            found.kills += 1
+        scene.start(workers)
+        _wait(lambda: _owed(house) == 0, PATIENCE_SECONDS)
+        scene.stop()
+    finally:
+        scene.kill()
+    _count(house, scene.receiver, found)
+    house.engine.dispose()
+    found.seconds = time.monotonic() - began
+    return found
+
+
+def _wait_for_instant(scene: Scene, house: House, came: int, chance: random.Random) -> None:
+    """Wait until so many have come or nothing is owed, and a little longer by chance; one time in eight kill while it starts."""
+    if chance.random() < 0.125:
+        time.sleep(chance.uniform(0.0, 1.0))
+        return
+    _wait(lambda: len(scene.receiver.received) >= came or _owed(house) == 0, PATIENCE_SECONDS)
+    time.sleep(chance.uniform(0.0, 0.03))
+
+
+def _wait(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the workers do not get on; see worker.log")
+        time.sleep(0.005)
+
+
+def _publish(house: House, external_id: str) -> None:
+    with house.sessions.begin() as session:
+        source = source_called(session, "newsroom", SourceKind.API)
+        publish_story(session, house, source, replace(DRAFT, external_id=external_id), at=house.clock())
+
+
+def _owed(house: House) -> int:
+    with house.sessions() as session:
+        return owed_summary(session)[0]
+
+
+def _count(house: House, receiver: Receiver, found: Findings) -> None:
+    came: Counter[str] = Counter()
+    bodies: dict[str, set[bytes]] = {}
+    for request in receiver.received:
+        uid = request.headers["webhook-id"]
+        came[uid] += 1
+        bodies.setdefault(uid, set()).add(request.body)
+    with house.sessions() as session:
+        rows = session.execute(
+            select(Subscription.public_id, Delivery.event_seq, Delivery.state).join(Delivery.subscription)
+        ).all()
+    owed = {delivery_uid(public_id, seq) for public_id, seq, _ in rows}
+    found.owed = len(owed)
+    found.lost = len(owed - set(came))
+    found.strange = len(set(came) - owed)
+    found.duplicates = sum(came.values()) - len(came)
+    found.most_of_one_id = max(came.values(), default=0)
+    found.different_bodies = sum(len(kinds) > 1 for kinds in bodies.values())
+    found.unsettled = sum(state is not DeliveryState.DELIVERED for *_, state in rows)
