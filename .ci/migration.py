@@ -19,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import JSON, Enum, create_engine
 
 from syndicator.domain.base import Base, UtcDateTime
+from syndicator.domain.findable import WORDS_INDEX, WORDS_INDEX_GONE
 from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
 
@@ -35,12 +36,20 @@ from sqlalchemy.dialects import postgresql
 revision = "0001"
 down_revision = None
 
+# What no model can say, by database: run after the tables are made, and before they go.
+MADE = {made}
+UNMADE = {unmade}
+
 
 def upgrade() -> None:
     {upgrades}
+    for statement in MADE[op.get_bind().dialect.name]:
+        op.execute(sa.text(statement))
 
 
 def downgrade() -> None:
+    for statement in UNMADE[op.get_bind().dialect.name]:
+        op.execute(sa.text(statement))
     {downgrades}
 '''
 
@@ -56,6 +65,13 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
     return False
 
 
+def written(statements: dict[str, tuple[str, ...]]) -> str:
+    """Write statements by database as Python, with their own line breaks."""
+    quotes = '"""'
+    lines = {name: ", ".join(f"{quotes}{statement}{quotes}" for statement in listed) for name, listed in statements.items()}
+    return "{" + ", ".join(f'"{name}": [{listed}]' for name, listed in lines.items()) + "}"
+
+
 def rewrite_first() -> Path:
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
@@ -64,6 +80,8 @@ def rewrite_first() -> Path:
     if produced.upgrade_ops is None or produced.downgrade_ops is None:
         raise SystemExit("the models hold no table")
     code = HEAD.format(
+        made=written(WORDS_INDEX),
+        unmade=written(WORDS_INDEX_GONE),
         upgrades=render_python_code(produced.upgrade_ops, render_item=render_item),
         downgrades=render_python_code(produced.downgrade_ops, render_item=render_item),
     )

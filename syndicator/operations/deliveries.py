@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
-from syndicator.domain.stories import Event, EventType
+from syndicator.domain.stories import Event, EventType, Story
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import audit
@@ -17,9 +17,25 @@ from syndicator.operations import audit
 WHOLE = (joinedload(Delivery.subscription), joinedload(Delivery.event).joinedload(Event.story))
 
 
-def deliveries_of(session: Session, publisher_id: int | None, *, before_id: int, limit: int) -> Sequence[Delivery]:
-    """Return the newest deliveries before `before_id`, of one publisher or, with None, of all."""
+def deliveries_of(
+    session: Session,
+    publisher_id: int | None,
+    *,
+    before_id: int,
+    limit: int,
+    subscription_id: int | None = None,
+    state: DeliveryState | None = None,
+    story: str | None = None,
+) -> Sequence[Delivery]:
+    """Return the newest deliveries before `before_id`, of one publisher or, with None, of all; `story` is an id or uri."""
     wanted = select(Delivery).where(Delivery.id < before_id).order_by(Delivery.id.desc()).limit(limit).options(*WHOLE)
+    if subscription_id is not None:
+        wanted = wanted.where(Delivery.subscription_id == subscription_id)
+    if state is not None:
+        wanted = wanted.where(Delivery.state == state)
+    if story is not None:
+        meant = select(Story.id).where(or_(Story.public_id == story, Story.uri == story)).scalar_subquery()
+        wanted = wanted.where(Delivery.story_id == meant)
     if publisher_id is not None:
         mine = select(Subscription.id).where(Subscription.publisher_id == publisher_id)
         wanted = wanted.where(Delivery.subscription_id.in_(mine))

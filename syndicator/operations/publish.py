@@ -15,6 +15,7 @@ from syndicator.house import House
 from syndicator.intake.clean import prepare
 from syndicator.operations.announce import announce
 from syndicator.storage.queries import find_story_of, get_version
+from syndicator.storage.search import put_findable
 
 Outcome = Literal["made", "changed", "unchanged"]
 
@@ -143,4 +144,5 @@ def _add_version(
     )
     session.add(version)
     session.flush()
+    put_findable(session, story, version)
     return version

@@ -125,6 +125,30 @@ def rotate_secret(session: Session, house: House, subscription: Subscription, *,
     return secret
 
 
+def revise(
+    session: Session,
+    outbound: Outbound,
+    subscription: Subscription,
+    *,
+    endpoint: str | None,
+    options: dict[str, Any] | None,
+    actor: str,
+    at: datetime,
+) -> None:
+    """Give the subscription another endpoint or other options; None leaves each as it is. Raises AddressRefused, Conflict."""
+    if subscription.state is SubscriptionState.ENDED:
+        raise Conflict(f"subscription {subscription.public_id} has ended; make a new one")
+    if subscription.channel not in MADE_HERE:
+        raise Conflict(f"subscriptions by {subscription.channel.value} are changed where they were made")
+    if endpoint is not None:
+        outbound.check_url(endpoint)
+        subscription.endpoint = endpoint
+    if options is not None:
+        subscription.options = options
+    changed = [name for name, value in (("endpoint", endpoint), ("options", options)) if value is not None]
+    audit.record(session, actor, "subscription.revise", subscription.public_id, at=at, changed=changed)
+
+
 def _change_state(
     session: Session, subscription: Subscription, state: SubscriptionState, *, reason: str, actor: str, at: datetime
 ) -> None:

@@ -12,6 +12,7 @@ from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.announce import announce
 from syndicator.storage.queries import get_story, get_version
+from syndicator.storage.search import forget
 
 
 def kill_story(session: Session, house: House, reference: str, *, reason: str, actor: str, at: datetime) -> Event:
@@ -75,4 +76,5 @@ def _emptied(session: Session, story: Story, status: PubStatus, at: datetime) ->
     )
     session.add(version)
     session.flush()
+    forget(session, story.id)
     return version

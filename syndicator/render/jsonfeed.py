@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from syndicator.render.elements import feed_links, image_type
-from syndicator.render.entry import Entry, Feed
+from syndicator.render.entry import Entry, Feed, Terms
 from syndicator.render.notice import html_with_notice, summary_with_notice, title_of
 from syndicator.render.plain import cleaned, one_line, present, rfc3339, summary_of
 
@@ -44,41 +44,47 @@ def render_json(feed: Feed) -> bytes:
         },
     }
     # JSON Feed wants `items` even when there are none.
-    whole = present(document) | {"items": [present(_item(entry, feed)) for entry in feed.all_entries]}
+    items = [render_item(entry, feed.terms, full=feed.full, language=feed.language) for entry in feed.all_entries]
+    whole = present(document) | {"items": items}
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _item(entry: Entry, feed: Feed) -> dict[str, Any]:
-    whole = feed.full and not entry.withdrawn
+def render_item(entry: Entry, terms: Terms, *, full: bool = True, language: str = "") -> dict[str, Any]:
+    """Return one item, with the whole body or the summary; `language` is of the feed it stands in."""
+    entry, terms = cleaned(entry), cleaned(terms)
+    whole = full and not entry.withdrawn
     pictures = () if entry.withdrawn else entry.images
-    return {
-        "id": entry.uri,
-        "url": entry.url,
-        "title": title_of(entry),
-        "summary": summary_of(entry) if whole else None,
-        "content_html": html_with_notice(entry, feed.terms) if whole else summary_with_notice(entry, feed.terms),
-        "image": pictures[0].url if pictures else None,
-        "date_published": rfc3339(entry.published),
-        "date_modified": rfc3339(entry.updated),
-        "authors": [{"name": name} for name in entry.authors],
-        "tags": list(entry.labels),
-        "language": entry.language or feed.language,
-        "attachments": [
-            {"url": image.url, "mime_type": image_type(image.url), "title": _credited(image.caption, image.credit)}
-            for image in pictures
-            if image_type(image.url)
-        ],
-        "_syndicator": {
-            "license": feed.terms.license_url,
-            "rights": feed.terms.rights_text,
-            "notice_version": feed.terms.notice_version,
-            "contact": feed.terms.contact_email,
-            "pub_status": entry.status.value,
-            "version": entry.version,
-            "canonical_url": entry.original_url,
-            "content": "full" if whole else "summary",
-        },
-    }
+    item: dict[str, Any] = present(
+        {
+            "id": entry.uri,
+            "url": entry.url,
+            "title": title_of(entry),
+            "summary": summary_of(entry) if whole else None,
+            "content_html": html_with_notice(entry, terms) if whole else summary_with_notice(entry, terms),
+            "image": pictures[0].url if pictures else None,
+            "date_published": rfc3339(entry.published),
+            "date_modified": rfc3339(entry.updated),
+            "authors": [{"name": name} for name in entry.authors],
+            "tags": list(entry.labels),
+            "language": entry.language or language,
+            "attachments": [
+                {"url": image.url, "mime_type": image_type(image.url), "title": _credited(image.caption, image.credit)}
+                for image in pictures
+                if image_type(image.url)
+            ],
+            "_syndicator": {
+                "license": terms.license_url,
+                "rights": terms.rights_text,
+                "notice_version": terms.notice_version,
+                "contact": terms.contact_email,
+                "pub_status": entry.status.value,
+                "version": entry.version,
+                "canonical_url": entry.original_url,
+                "content": "full" if whole else "summary",
+            },
+        }
+    )
+    return item
 
 
 def _credited(caption: str, credit: str) -> str:

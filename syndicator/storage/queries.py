@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, insert, or_, select, tuple_, update
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.domain.base import Counter
 from syndicator.domain.feeds import FeedEntry
-from syndicator.domain.stories import Event, PubStatus, Rights, Source, SourceKind, Story, StoryVersion
+from syndicator.domain.stories import Event, Source, SourceKind, Story, StoryVersion
 from syndicator.errors import NotFound, StoryNotFound
 
 
@@ -63,6 +63,12 @@ def get_version(session: Session, story_id: int, number: int) -> StoryVersion:
     return version
 
 
+def versions_of(session: Session, story_id: int, *, before: int, limit: int) -> Sequence[StoryVersion]:
+    """Return the story's versions that are older than number `before`, newest first."""
+    wanted = select(StoryVersion).where(StoryVersion.story_id == story_id, StoryVersion.number < before)
+    return session.scalars(wanted.order_by(StoryVersion.number.desc()).limit(limit)).all()
+
+
 def source_called(session: Session, name: str, kind: SourceKind) -> Source:
     """Return the source called `name`, made on first use: the ways in that push (API, import) need no set-up."""
     source = session.execute(select(Source).where(Source.name == name)).scalar_one_or_none()
@@ -71,34 +77,6 @@ def source_called(session: Session, name: str, kind: SourceKind) -> Source:
         session.add(source)
         session.flush()
     return source
-
-
-def released_stories(
-    session: Session,
-    *,
-    at: datetime,
-    section: str | None = None,
-    before: tuple[datetime, int] | None = None,
-    limit: int = 20,
-) -> Sequence[Story]:
-    """Return free, usable stories that are out, newest first; `before` is the (published_at, id) of the last one seen."""
-    wanted = (
-        select(Story)
-        .where(
-            Story.released_at.is_not(None),
-            Story.pubstatus == PubStatus.USABLE,
-            Story.rights == Rights.FREE,
-            or_(Story.expires_at.is_(None), Story.expires_at > at),
-        )
-        .options(joinedload(Story.current))
-        .order_by(Story.published_at.desc(), Story.id.desc())
-        .limit(limit)
-    )
-    if section is not None:
-        wanted = wanted.join(Story.current).where(StoryVersion.section == section)
-    if before is not None:
-        wanted = wanted.where(tuple_(Story.published_at, Story.id) < tuple_(*before))
-    return session.execute(wanted).scalars().all()
 
 
 def feed_stories(session: Session, feed: str, limit: int) -> Sequence[FeedEntry]:

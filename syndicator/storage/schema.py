@@ -19,6 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
 from syndicator.domain.base import Base
+from syndicator.domain.findable import MADE_BY_STATEMENT
 from syndicator.errors import ConfigError
 
 UPGRADE_LOCK = 0x5359_4E44  # "SYND": any number that nothing else in the database locks
@@ -60,8 +61,14 @@ def is_current(engine: Engine) -> bool:
 def differences(engine: Engine) -> list[Any]:
     """Return what Alembic would change to make the database fit the models; empty when it fits."""
     with reading_connection(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        options = {"compare_type": True, "compare_server_default": True, "include_object": in_models}
+        context = MigrationContext.configure(connection, opts=options)
         return list(compare_metadata(context, Base.metadata))
+
+
+def in_models(_object: object, name: str | None, _kind: str, _reflected: bool, _compared_to: object) -> bool:
+    """Say whether Alembic is to compare a thing called `name`; what plain statements make is not in the models."""
+    return name not in MADE_BY_STATEMENT
 
 
 def reading_connection(engine: Engine) -> Connection:

@@ -32,9 +32,25 @@ def json_object(fields: dict[str, type], optional: tuple[str, ...] = ()) -> dict
     for name, kind in fields.items():
         if name in values and not isinstance(values[name], kind):
             raise InvalidRequest(f"must be {'an object' if kind is dict else 'text'}", name)
+        if kind is str and name in values:
+            _check_text(values[name], name)
         if name not in values and name not in optional:
             raise InvalidRequest("is missing", name)
     return values
+
+
+def storable(text: str) -> str:
+    """Return `text` if a database can hold it; raises ValueError for what no Unicode text has (a NUL, half a surrogate pair)."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds a character that cannot be stored")
+    return text
+
+
+def _check_text(text: str, name: str) -> None:
+    try:
+        storable(text)
+    except ValueError as error:
+        raise InvalidRequest(str(error), name) from error
 
 
 def _check_depth(values: object) -> None:

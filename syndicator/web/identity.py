@@ -45,6 +45,11 @@ def caller() -> Caller:
     return found
 
 
+def forget_caller() -> None:
+    """Look the key up again when it is next asked for: much may have happened to it while its request waited."""
+    g.pop("caller", None)
+
+
 def require(scope: Scope) -> Caller:
     """Return who asks, if its key has `scope`; raises AccessDenied."""
     asker = caller()

@@ -17,7 +17,7 @@ from syndicator.render.opml import render_opml
 from syndicator.render.rsl import rsl_xml
 from syndicator.render.sitemap import MOST_STORIES, render_news_sitemap
 from syndicator.storage.engine import reading
-from syndicator.storage.queries import released_stories
+from syndicator.storage.listing import newest_stories
 from syndicator.web.identity import the_house
 from syndicator.web.pages import cacheable
 
@@ -37,7 +37,7 @@ def news_sitemap() -> ResponseReturnValue:
     """The stories of the last two days."""
     house, at = the_house(), the_house().clock()
     with reading(house.sessions) as session:
-        stories = released_stories(session, at=at, limit=MOST_STORIES)
+        stories = newest_stories(session, at=at, limit=MOST_STORIES)
     recent = [story for story in stories if story.published_at > at - timedelta(days=SITEMAP_DAYS)]
     entries = [entry_of(story, story.current, house.terms) for story in recent]
     return answer(render_news_sitemap(entries, house.terms), "application/xml; charset=utf-8")

@@ -15,8 +15,8 @@ from syndicator.intake.document import parse_document
 from syndicator.operations.correct import correct_story
 from syndicator.operations.publish import Published, publish_story
 from syndicator.operations.withdraw import kill_story, take_down
+from syndicator.render.plain import rfc3339
 from syndicator.storage.queries import find_story_of, source_called
-from syndicator.web.api import rfc3339
 from syndicator.web.bodies import json_body, json_object
 from syndicator.web.identity import require, the_house
 

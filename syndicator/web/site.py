@@ -28,7 +28,8 @@ from syndicator.render.jsonld import describe_jsonld, script_json
 from syndicator.render.notice import notice_html
 from syndicator.render.text import render_text
 from syndicator.storage.engine import reading
-from syndicator.storage.queries import correction_notes, find_story, released_stories
+from syndicator.storage.listing import Wanted, newest_stories
+from syndicator.storage.queries import correction_notes, find_story
 from syndicator.web.identity import the_house
 from syndicator.web.pages import cacheable
 from syndicator.web.problems import HIDDEN
@@ -78,7 +79,7 @@ COPIES = {"html": render_html, "text": render_text}
 def front() -> ResponseReturnValue:
     """The newest story large, then the river, then the way in for publishers."""
     with reading(the_house().sessions) as session:
-        stories = released_stories(session, at=the_house().clock(), limit=FRONT_STORIES + 1)
+        stories = newest_stories(session, at=the_house().clock(), limit=FRONT_STORIES + 1)
     entries = [current_entry(story) for story in stories[:FRONT_STORIES]]
     sections = list(dict.fromkeys(entry.section for entry in entries if entry.section))
     return page("front.html", entries=entries, sections=sections, more=len(stories) > FRONT_STORIES)
@@ -93,10 +94,10 @@ def latest() -> ResponseReturnValue:
         raise NotFound("no section is called that")
     with reading(the_house().sessions) as session:
         last = find_known(session, request.args["before"], at) if "before" in request.args else None
-        stories = released_stories(
+        stories = newest_stories(
             session,
+            Wanted(section=section or None),
             at=at,
-            section=section or None,
             before=(last.published_at, last.id) if last else None,
             limit=LATEST_STORIES + 1,
         )
@@ -124,7 +125,7 @@ def story(public_id: str, slug: str = "") -> ResponseReturnValue:
         if slug != slug_of(entry.headline):
             return cacheable(make_response(redirect(story_url(entry), 301)), seconds=PAGE_SECONDS)
         corrections = correction_notes(session, found.id)
-        recent = released_stories(session, at=at, limit=RECENT_STORIES + 1)
+        recent = newest_stories(session, at=at, limit=RECENT_STORIES + 1)
     return page(
         "story.html",
         entry=entry,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from alembic import context
 
 from syndicator.domain.base import Base
+from syndicator.storage.schema import in_models
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,
     render_as_batch=True,  # SQLite alters little in place
     render_item=context.config.attributes.get("render_item"),
+    include_object=in_models,
     compare_type=True,
     compare_server_default=True,
 )

@@ -9,6 +9,28 @@ from sqlalchemy.dialects import postgresql
 revision = "0001"
 down_revision = None
 
+# What no model can say, by database: run after the tables are made, and before they go.
+MADE = {
+    "sqlite": [
+        """
+CREATE VIRTUAL TABLE story_words USING fts5(
+    headline, byline, labels, summary, body,
+    content='story_texts', content_rowid='story_id', tokenize='porter unicode61 remove_diacritics 2'
+)"""
+    ],
+    "postgresql": [
+        """
+ALTER TABLE story_texts ADD COLUMN search_words tsvector NOT NULL GENERATED ALWAYS AS (
+    setweight(to_tsvector('english', headline), 'A')
+    || setweight(to_tsvector('english', byline || ' ' || labels), 'B')
+    || setweight(to_tsvector('english', summary), 'C')
+    || setweight(to_tsvector('english', body), 'D')
+) STORED""",
+        """CREATE INDEX ix_story_texts_words ON story_texts USING gin (search_words)""",
+    ],
+}
+UNMADE = {"sqlite": ["""DROP TABLE story_words"""], "postgresql": []}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -269,6 +291,27 @@ def upgrade() -> None:
     op.create_index("ix_feed_entries_order", "feed_entries", ["feed", "left_at", "published_at", "story_id"], unique=False)
     op.create_index("ix_feed_entries_story", "feed_entries", ["story_id"], unique=False)
     op.create_table(
+        "story_labels",
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("key", sa.String(length=200), nullable=False),
+        sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_story_labels_story_id")),
+        sa.PrimaryKeyConstraint("kind", "key", "published_at", "story_id", name=op.f("pk_story_labels")),
+    )
+    op.create_index("ix_story_labels_story", "story_labels", ["story_id"], unique=False)
+    op.create_table(
+        "story_texts",
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("headline", sa.Text(), nullable=False),
+        sa.Column("byline", sa.Text(), nullable=False),
+        sa.Column("labels", sa.Text(), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_story_texts_story_id")),
+        sa.PrimaryKeyConstraint("story_id", name=op.f("pk_story_texts")),
+    )
+    op.create_table(
         "story_versions",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("story_id", sa.Integer(), nullable=False),
@@ -346,9 +389,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
     )
     op.create_index("ix_attempts_delivery", "attempts", ["delivery_id", "id"], unique=False)
+    for statement in MADE[op.get_bind().dialect.name]:
+        op.execute(sa.text(statement))
 
 
 def downgrade() -> None:
+    for statement in UNMADE[op.get_bind().dialect.name]:
+        op.execute(sa.text(statement))
     op.drop_index("ix_attempts_delivery", table_name="attempts")
     op.drop_table("attempts")
     op.drop_index("ix_deliveries_subscription", table_name="deliveries")
@@ -367,6 +414,9 @@ def downgrade() -> None:
     )
     op.drop_table("deliveries")
     op.drop_table("story_versions")
+    op.drop_table("story_texts")
+    op.drop_index("ix_story_labels_story", table_name="story_labels")
+    op.drop_table("story_labels")
     op.drop_index("ix_feed_entries_story", table_name="feed_entries")
     op.drop_index("ix_feed_entries_order", table_name="feed_entries")
     op.drop_table("feed_entries")
