@@ -110,7 +110,7 @@ def exits_of(desk: Desk) -> Iterator[Exits]:
         try:
             yield exits
         finally:
-            exits.engine.sender.close()
+            exits.engine.close()
 
 
 def entry_text(document: str, uri: str) -> str:

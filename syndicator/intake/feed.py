@@ -127,7 +127,7 @@ def _xml_draft(entry: Any) -> StoryDraft:
         tags=tuple(text_of_html(each.get("term") or "") for each in entry.get("tags", [])),
         language=entry.get("language") or "",
         canonical_url=link or safe_url(base) or "",
-        published_at=_instant(entry.get("published_parsed") or entry.get("updated_parsed")),
+        published_at=_instant(_own(entry, "published_parsed") or _own(entry, "updated_parsed")),
         images=tuple(Image(url=url) for url in _pictures(entry)),
     )
 
@@ -153,6 +153,11 @@ def _pictures(entry: Any) -> Iterator[str]:
         url = safe_url(each.get("url") or each.get("href") or "")
         if url and kind.startswith("image"):
             yield url
+
+
+def _own(entry: Any, name: str) -> Any:
+    """Return what the entry itself has; feedparser would answer with another field's value, and warn."""
+    return dict.get(entry, name)
 
 
 def _instant(parsed: Any) -> datetime | None:
