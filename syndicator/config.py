@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -207,8 +208,30 @@ class Mail(Section):
         pattern=r"^(file:.*|smtps?://.+)$",
     )
     sender: str = Field("Syndication <syndication@localhost>", alias="from", description="The From line.")
+    unsubscribe_to: str = Field(
+        "",
+        pattern=r"^([^@\s,<>]+@[^@\s,<>]+)?$",
+        description="Who takes requests to unsubscribe by letter; empty: From.",
+    )
+    dkim_key_file: str = Field(
+        "",
+        description="RSA private key (PEM) that signs letters (DKIM, RFC 6376), relative to data_dir; empty: none.",
+    )
+    dkim_selector: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,63}$", description="The key in DNS: SELECTOR._domainkey.DOMAIN.")
+    dkim_domain: str = Field("", pattern=r"^[A-Za-z0-9.-]{0,253}$", description="Domain that signs; empty: that of From.")
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _a_whole_key(self) -> Mail:
+        if bool(self.dkim_key_file) != bool(self.dkim_selector):
+            raise ValueError("dkim_key_file and dkim_selector belong together")
+        return self
+
+    @property
+    def address(self) -> str:
+        """The bare address of the From line."""
+        return parseaddr(self.sender)[1]
 
 
 class Crawlers(Section):

@@ -10,6 +10,9 @@
     ├── Conflict               the thing asked contradicts what already happened
     │   └── StoryKilled
     ├── AccessDenied           the gate said no; `decision` says why
+    ├── MailRefused            a letter cannot be sent, and trying again will not help
+    │   └── RecipientRefused   because the mail server takes nothing for that address
+    ├── MailDeferred           a letter could not be sent this time
     ├── BackupFailed           a backup cannot be made or brought back
     ├── AddressRefused         an address somebody else chose is not one we connect to
     └── FetchFailed            such an address gave no answer we could take; `why` is a fixed word
@@ -91,6 +94,18 @@ class AccessDenied(SyndicatorError):
     def __init__(self, reason: Reason, message: str | None = None) -> None:
         super().__init__(message or reason.words)
         self.reason = reason
+
+
+class MailRefused(SyndicatorError):
+    """A letter cannot be sent, and trying again will not help. The message is fit to show in the desk."""
+
+
+class RecipientRefused(MailRefused):
+    """The mail server takes nothing for this address, now or later."""
+
+
+class MailDeferred(SyndicatorError):
+    """A letter could not be sent this time. The message is fit to show in the desk."""
 
 
 class BackupFailed(SyndicatorError):

@@ -26,7 +26,7 @@ ROWS = [
     {"syndicator", "reasons", "clock"},
     {"errors"},
     {"config", "vault", "log", "process", "documents", "domain"},
-    {"catalogue", "outbound", "access", "render"},
+    {"catalogue", "outbound", "carriers", "access", "render"},
     {"intake", "channels", "storage"},
     {"house"},
     {"operations"},
