@@ -27,8 +27,8 @@ from syndicator.errors import NotFound, SyndicatorError
 
 MAGIC = b"syndicator-document-1 "  # change the number with the layout, and every document is written anew
 CODINGS = ("br", "gzip", "identity")  # as we like them best: the fewest bytes first
-STALE_SECONDS = 30  # a cache may show an old head document this long while it fetches the new one (RFC 5861)
-IMMUTABLE_SECONDS = 31_536_000
+SHARED_SECONDS = 30  # how long a cache of many may keep a document, so that a kill is seen; readers' own keep it as long as `ttl`
+STALE_SECONDS = 30  # and how much longer it may show the old one while it fetches the new one (RFC 5861)
 MAX_FIELD_BYTES = 8192  # a longer request header field is read as if it were not there
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62}){0,3}\.[a-z]{2,5}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -334,12 +334,15 @@ def _common_headers(stored: Stored, coding: str, private: bool) -> list[tuple[st
 
 
 def _cache_control(stored: Stored, private: bool) -> str:
-    """How long a copy may be used. Nothing stale on errors: a kill must be known everywhere within max-age and STALE_SECONDS."""
+    """How long a copy may be used. Nothing stale on errors: behind a shared cache a kill is seen within a minute.
+
+    `immutable` (RFC 8246) speaks of the time that a copy is fresh, so a kill is seen in an archive as soon as elsewhere.
+    """
     if private:
         return "private, no-store"
-    if stored.immutable:
-        return f"public, max-age={IMMUTABLE_SECONDS}, immutable"
-    return f"public, max-age={stored.max_age_seconds}, stale-while-revalidate={STALE_SECONDS}"
+    shared = min(SHARED_SECONDS, stored.max_age_seconds)
+    times = f"public, max-age={stored.max_age_seconds}, s-maxage={shared}, stale-while-revalidate={STALE_SECONDS}"
+    return f"{times}, immutable" if stored.immutable else times
 
 
 def _preflight(stored: Stored) -> list[tuple[str, str]]:

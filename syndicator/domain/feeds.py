@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import ForeignKey, Index, String
+from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from syndicator.domain.base import Base
@@ -57,6 +57,11 @@ class FeedDefinition(BaseModel):
         return self.access == "public"
 
     @property
+    def archive_size(self) -> int:
+        """How many stories leave a full head document together, for the next archive; a fifth of `limit`."""
+        return max(1, self.limit // 5)
+
+    @property
     def selection_hash(self) -> str:
         """Changes when the file comes to select other stories, so that membership is judged anew."""
         return hashlib.sha256(self.select.model_dump_json().encode()).hexdigest()
@@ -89,22 +94,61 @@ class FeedState(Base):
     changed_seq: Mapped[int] = mapped_column(default=0)
     rendered_seq: Mapped[int] = mapped_column(default=-1)
     changed_at: Mapped[datetime]  # of the newest change: the feed's `updated`
+    frame_hash: Mapped[str] = mapped_column(String(64), default="")  # of what stands around the stories, as archives show it
 
 
 class FeedEntry(Base):
-    """A story's place in a feed. Kept after it left, so that pollers can be told for a while."""
+    """A story's place in a feed. Kept after it left, so that pollers can be told for a while.
+
+    A story is in the head document or in one archive, never in both: `archive` says which.
+    """
 
     __tablename__ = "feed_entries"
     __table_args__ = (
         Index("ix_feed_entries_order", "feed", "left_at", "published_at", "story_id"),
         Index("ix_feed_entries_story", "story_id"),
+        Index("ix_feed_entries_archive", "feed", "archive"),
+        # The archive is not in this one, so a change costs the same beside a million older stories.
+        Index(
+            "ix_feed_entries_head",
+            "feed",
+            "updated_at",
+            "story_id",
+            sqlite_where=text("archive IS NULL AND left_at IS NULL"),
+            postgresql_where=text("archive IS NULL AND left_at IS NULL"),
+        ),
     )
 
     feed: Mapped[str] = mapped_column(String(64), primary_key=True)
     story_id: Mapped[int] = mapped_column(ForeignKey("stories.id"), primary_key=True)
     published_at: Mapped[datetime]
-    updated_at: Mapped[datetime]
+    updated_at: Mapped[datetime]  # as its entry says it: a late import is as old as its story, a correction is news
     left_at: Mapped[datetime | None]
-    tombstone: Mapped[bool] = mapped_column(default=False)  # killed or taken down, so say so; else it just went
+    tombstone: Mapped[bool] = mapped_column(default=False)  # killed or taken down: the head document says so for some days
+    archive: Mapped[int | None]  # None: in the head document
 
     story: Mapped[Story] = relationship()
+
+
+class FeedArchive(Base):
+    """A page of a feed's older stories (RFC 5005 section 4), numbered from 1, the oldest. No story is ever added to it.
+
+    A story leaves it when it is corrected, and so returns to the head document; a withdrawn one stays as a tombstone.
+    """
+
+    __tablename__ = "feed_archives"
+    __table_args__ = (
+        Index(
+            "ix_feed_archives_stale",
+            "feed",
+            "stale_at",
+            sqlite_where=text("stale_at IS NOT NULL"),
+            postgresql_where=text("stale_at IS NOT NULL"),
+        ),
+    )
+
+    feed: Mapped[str] = mapped_column(String(64), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    changed_at: Mapped[datetime]
+    stale_at: Mapped[datetime | None]  # since when its documents are to be written anew
+    written: Mapped[bool] = mapped_column(default=False)  # whether there have been documents of it

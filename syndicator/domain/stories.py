@@ -205,6 +205,11 @@ class StoryVersion(Base):
 
     story: Mapped[Story] = relationship(back_populates="versions")
 
+    def updated_of(self, story: Story) -> datetime:
+        """When `story` came to say this, as entries tell it. A first version taken in late is as old as its story: a bulk import
+        must not look like news."""
+        return story.published_at if self.number == 1 else max(self.created_at, story.published_at)
+
 
 class Event(Base):
     """One line of the log that partners read: `seq` has no gaps and grows in commit order."""

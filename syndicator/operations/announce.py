@@ -17,6 +17,7 @@ from syndicator.domain.feeds import FeedEntry, FeedState, selects
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Event, EventType, PubStatus, Story, StoryVersion
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.operations.archives import reopen
 from syndicator.storage.queries import next_value
 
 WITHDRAWALS = frozenset({EventType.KILLED, EventType.TAKEN_DOWN})
@@ -85,14 +86,16 @@ def _place(
         return Placement(concerned=selecting)
     shown = set(selecting) if story.pubstatus is PubStatus.USABLE and kind is not EventType.EXPIRED else set()
     places = {place.feed: place for place in session.scalars(select(FeedEntry).where(FeedEntry.story_id == story.id))}
-    held = {name for name, place in places.items() if place.left_at is None}
+    # A feed that a story left before is told of its kill too: somebody may have it from there.
+    held = {name for name, place in places.items() if place.left_at is None or kind in WITHDRAWALS}
+    reopen(session, [place for place in places.values() if place.feed in shown | held], at=at)
     for name in shown:
         place = places.get(name)
         if place is None:
             place = FeedEntry(feed=name, story_id=story.id)
             session.add(place)
-        place.left_at, place.tombstone = None, False
-        place.published_at, place.updated_at = story.published_at, at
+        place.left_at, place.tombstone, place.archive = None, False, None
+        place.published_at, place.updated_at = story.published_at, version.updated_of(story)
     for name in held - shown:
         places[name].left_at, places[name].tombstone = at, kind in WITHDRAWALS
     return Placement(concerned=sorted(shown | held), changed=sorted(shown | held))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from syndicator.domain.feeds import FORMATS, FeedDefinition
@@ -27,8 +28,7 @@ def entry_of(story: Story, version: StoryVersion, terms: Terms) -> Entry:
         tags=tuple(version.tags),
         language=version.language,
         published=story.published_at,
-        # A first version taken in late is as old as its story: a bulk import must not look like news.
-        updated=story.published_at if version.number == 1 else max(version.created_at, story.published_at),
+        updated=version.updated_of(story),
         first_created=story.published_at,
         embargoed_until=story.embargoed_until if story.released_at is None else None,
         expires=story.expires_at,
@@ -53,6 +53,7 @@ def feed_of(
     updated: datetime,
     entries: tuple[Entry, ...],
     withdrawn: tuple[Entry, ...],
+    newest_archive: int = 0,
 ) -> Feed:
     """Return the feed's frame with `entries` in it. A private feed names no hub: its topic would be its secret address."""
     base = terms.base_url
@@ -71,4 +72,31 @@ def feed_of(
         entries=entries,
         withdrawn=withdrawn,
         terms=terms,
+        prev_archive=archive_links(definition, base, newest_archive, seen_from=f"{definition.name}/archive/"),
     )
+
+
+def archive_of(head: Feed, definition: FeedDefinition, number: int, newest: int) -> Feed:
+    """Return `head` made into archive `number` of those up to `newest`; archives are nobody's WebSub topic."""
+    base = head.terms.base_url
+    current = {fmt: f"{base}/feeds/{head.name}.{fmt}" if definition.public else f"../../{head.name}.{fmt}" for fmt in FORMATS}
+    return replace(
+        head,
+        self_url={fmt: f"{base}/feeds/{head.name}/archive/{number}.{fmt}" for fmt in FORMATS},
+        hub_url=None,
+        current=current,
+        prev_archive=archive_links(definition, base, number - 1),
+        next_archive=archive_links(definition, base, number + 1) if number < newest else None,
+    )
+
+
+def archive_links(definition: FeedDefinition, base: str, number: int, *, seen_from: str = "") -> dict[str, str] | None:
+    """Return the addresses of archive `number`, None when there is none.
+
+    Those of a private feed are relative references (RFC 3986 section 5), so that each reader stays below its own token address;
+    `seen_from` leads from the document to the archives.
+    """
+    if number < 1:
+        return None
+    start = f"{base}/feeds/{definition.name}/archive/" if definition.public else seen_from
+    return {fmt: f"{start}{number}.{fmt}" for fmt in FORMATS}

@@ -17,6 +17,7 @@ from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.announce import announce
+from syndicator.operations.archives import lock_places, mark_stale
 from syndicator.storage.queries import get_version
 
 BATCH = 100
@@ -98,9 +99,12 @@ def end_leases(session: Session, *, at: datetime) -> int:
 
 def retire_tombstones(session: Session, *, at: datetime) -> int:
     """Mark feeds stale whose oldest tombstone has stood its days, so that the next rendering leaves it out."""
+    lock_places(session)
     lapsed = at - timedelta(days=TOMBSTONE_DAYS)
     old = update(FeedEntry).where(FeedEntry.tombstone.is_(True), FeedEntry.left_at <= lapsed).values(tombstone=False)
-    feeds = set(session.scalars(old.returning(FeedEntry.feed)).all())
+    places = session.execute(old.returning(FeedEntry.feed, FeedEntry.archive)).all()
+    mark_stale(session, [(feed, archive) for feed, archive in places if archive is not None], at=at)  # there it stands for good
+    feeds = {feed for feed, _ in places}
     if feeds:
         session.execute(update(FeedState).where(FeedState.feed.in_(feeds)).values(rendered_seq=FeedState.changed_seq - 1))
     return len(feeds)

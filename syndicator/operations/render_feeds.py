@@ -1,33 +1,46 @@
 """Rendering feed documents: each once per change, never on a poll.
 
-A feed is stale while `rendered_seq < changed_seq`. Whoever renders holds the feed's file lock, reads a consistent picture, writes
-the three documents and only then says so; killed in between, the feed is still stale and is rendered again. A burst of stories
-costs one rendering of each feed it touched, since the newest state is what is read.
+A feed is stale while `rendered_seq < changed_seq` or while one of its archives is. Whoever renders holds the feed's file lock,
+puts the oldest stories into archives, reads a consistent picture, writes the archives and then the head documents, and only then
+says so; killed in between, the feed is still stale and is rendered again. A burst of stories costs one rendering of each feed it
+touched, since the newest state is what is read.
 """
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.orm import Session, joinedload
 
+from syndicator import __version__
 from syndicator.catalogue import Catalogue
-from syndicator.documents import Document, private_folder, public_folder, remove_document, write_document
-from syndicator.domain.feeds import CONTENT_TYPES, TOMBSTONE_DAYS, FeedDefinition, FeedEntry, FeedState, selects
+from syndicator.documents import Document, private_folder, public_folder, write_document
+from syndicator.domain.feeds import CONTENT_TYPES, TOMBSTONE_DAYS, FeedArchive, FeedDefinition, FeedEntry, FeedState, selects
 from syndicator.domain.stories import PubStatus, Story
 from syndicator.house import House
-from syndicator.operations.entries import entry_of, feed_of
+from syndicator.operations.archives import (
+    lock_places,
+    mark_all_stale,
+    mark_written,
+    newest_archive,
+    reopen,
+    seal,
+    stale_archives,
+)
+from syndicator.operations.entries import archive_of, entry_of, feed_of
 from syndicator.render.atom import render_atom
 from syndicator.render.entry import Feed
 from syndicator.render.jsonfeed import render_json
 from syndicator.render.rss import render_rss
 from syndicator.storage.engine import reading
-from syndicator.storage.queries import feed_stories, feed_tombstones, last_value
+from syndicator.storage.queries import archived_stories, feed_stories, feed_tombstones, last_value
 
 RENDERERS = {"rss": render_rss, "atom": render_atom, "json": render_json}
 BATCH = 500
@@ -38,6 +51,7 @@ def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> l
 
     Returns the names of the feeds that changed.
     """
+    lock_places(session)
     states = {state.feed: state for state in session.scalars(select(FeedState).with_for_update())}
     seq = last_value(session, "events")
     changed = []
@@ -53,49 +67,79 @@ def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> l
             changed.append(definition.name)
     lost = set(states) - set(catalogue.feeds)
     if lost:
-        session.execute(delete(FeedEntry).where(FeedEntry.feed.in_(lost)))
-        session.execute(delete(FeedState).where(FeedState.feed.in_(lost)))
+        for kind in (FeedEntry, FeedArchive, FeedState):
+            session.execute(delete(kind).where(kind.feed.in_(lost)))
     return changed + sorted(lost)
 
 
 def render_stale(house: House, *, everything: bool = False) -> list[str]:
-    """Bring every stale feed's documents up to date; returns the names of the feeds rendered.
+    """Bring every stale feed's documents up to date; returns the names of the feeds rendered. What takes long is done in parts:
+    until nothing is returned, there is more to do.
 
-    `everything` renders all, as after a change of settings: documents whose bytes are the same stay untouched.
+    `everything` renders all, as after a change of settings, and removes what should not be there: documents whose bytes are the
+    same stay untouched.
     """
+    if everything:
+        _sweep(house)
     with reading(house.sessions) as session:
         wanted = select(FeedState.feed)
         if not everything:
-            wanted = wanted.where(FeedState.rendered_seq < FeedState.changed_seq)
+            archive = select(FeedArchive.number).where(FeedArchive.feed == FeedState.feed, FeedArchive.stale_at.is_not(None))
+            wanted = wanted.where(or_(FeedState.rendered_seq < FeedState.changed_seq, archive.exists()))
         stale = [name for name in session.scalars(wanted) if house.catalogue.find(name)]
     for name in stale:
         with feed_lock(house.config.data_dir, name):
-            _render(house, house.catalogue.get(name))
+            _bring_up_to_date(house, house.catalogue.get(name))
     return stale
 
 
 def read_feed(session: Session, house: House, definition: FeedDefinition, *, at: datetime) -> Feed:
-    """Return what the feed's documents hold now."""
-    terms = house.terms
+    """Return what the feed's head documents hold now."""
     updated = session.scalars(select(FeedState.changed_at).where(FeedState.feed == definition.name)).one()
-    entries = [
-        entry_of(place.story, place.story.current, terms)
-        for place in feed_stories(session, definition.name, definition.limit)
-        if place.story.pubstatus is PubStatus.USABLE and not (place.story.expires_at and place.story.expires_at <= at)
-    ]
     since = at - timedelta(days=TOMBSTONE_DAYS)
-    withdrawn = [
-        entry_of(place.story, place.story.current, terms)
-        for place in feed_tombstones(session, definition.name, since, definition.limit)
+    places = [
+        *feed_stories(session, definition.name, definition.limit),
+        *feed_tombstones(session, definition.name, since, definition.limit),
     ]
+    newest = newest_archive(session, definition.name)
+    return _framed(house, definition, places, updated=updated, at=at, newest_archive=newest)
+
+
+def read_archive(session: Session, house: House, definition: FeedDefinition, archive: FeedArchive, *, at: datetime) -> Feed:
+    """Return what the documents of `archive` hold now. A withdrawn story is a tombstone in the head first, and then here."""
+    places = [place for place in archived_stories(session, definition.name, archive.number) if not place.tombstone]
+    feed = _framed(house, definition, places, updated=archive.changed_at, at=at)
+    return archive_of(feed, definition, archive.number, newest_archive(session, definition.name))
+
+
+def _framed(
+    house: House,
+    definition: FeedDefinition,
+    places: list[FeedEntry],
+    *,
+    updated: datetime,
+    at: datetime,
+    newest_archive: int = 0,
+) -> Feed:
+    """Return the feed's frame around the stories at `places`: those that may be read, and those that were withdrawn."""
+    places.sort(key=lambda place: (place.published_at, place.story_id), reverse=True)
+    usable = [
+        place.story
+        for place in places
+        if place.left_at is None
+        and place.story.pubstatus is PubStatus.USABLE
+        and not (place.story.expires_at and place.story.expires_at <= at)
+    ]
+    withdrawn = [place.story for place in places if place.left_at is not None]
     return feed_of(
         definition,
-        terms,
+        house.terms,
         house.config.site.language,
         authority=house.config.site.authority,
         updated=updated,
-        entries=tuple(entries),
-        withdrawn=tuple(withdrawn),
+        entries=tuple(entry_of(story, story.current, house.terms) for story in usable),
+        withdrawn=tuple(entry for story in withdrawn if (entry := entry_of(story, story.current, house.terms)).withdrawn),
+        newest_archive=newest_archive,
     )
 
 
@@ -114,18 +158,77 @@ def feed_lock(data_dir: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _render(house: House, definition: FeedDefinition) -> None:
-    with reading(house.sessions) as session:
-        seq = session.scalars(select(FeedState.changed_seq).where(FeedState.feed == definition.name)).one()
-        feed = read_feed(session, house, definition, at=house.clock())
-    folder = documents_folder(house.config.data_dir, definition)
-    other = private_folder(house.config.data_dir) if definition.public else public_folder(house.config.data_dir)
-    for name, render in RENDERERS.items():
-        write_document(folder, f"{definition.name}.{name}", _document(definition, feed, name, render(feed)))
-        remove_document(other, f"{definition.name}.{name}")  # a feed that was made private leaves nothing behind
+def _bring_up_to_date(house: House, definition: FeedDefinition) -> None:
     with house.sessions.begin() as session:
-        done = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < seq).values(rendered_seq=seq)
-        session.execute(done)
+        seq = session.scalars(select(FeedState.changed_seq).where(FeedState.feed == definition.name)).one()
+        _notice_new_frame(session, house, definition)
+        whole = seal(session, definition, at=house.clock())
+    _write_archives(house, definition)
+    with reading(house.sessions) as session:
+        feed = read_feed(session, house, definition, at=house.clock())
+    _write(house, definition, definition.name, feed)
+    if whole:
+        with house.sessions.begin() as session:
+            shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < seq)
+            session.execute(shown.values(rendered_seq=seq))
+
+
+def _write_archives(house: House, definition: FeedDefinition) -> None:
+    with reading(house.sessions) as session:
+        stale = stale_archives(session, definition.name)
+        feeds = [read_archive(session, house, definition, archive, at=house.clock()) for archive in stale]
+    for archive, feed in zip(stale, feeds, strict=True):
+        _write(house, definition, f"{definition.name}/archive/{archive.number}", feed)
+    if stale:
+        with house.sessions.begin() as session:
+            for archive in stale:
+                mark_written(session, archive)
+
+
+def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> None:
+    folder = documents_folder(house.config.data_dir, definition)
+    for name, render in RENDERERS.items():
+        write_document(folder, f"{key}.{name}", _document(definition, feed, name, render(feed)))
+
+
+def _notice_new_frame(session: Session, house: House, definition: FeedDefinition) -> None:
+    """Have archives written anew when what stands around their stories changed: the notice, the license, addresses, titles."""
+    told = definition.model_dump(exclude={"limit", "select"})
+    frame = hashlib.sha256(repr((__version__, told, house.terms, house.config.site.language)).encode()).hexdigest()
+    state = session.scalars(select(FeedState).where(FeedState.feed == definition.name)).one()
+    if state.frame_hash != frame:
+        state.frame_hash = frame
+        mark_all_stale(session, definition.name, at=house.clock())
+
+
+def _sweep(house: House) -> None:
+    """Remove documents of feeds that are no more, that are private now or public now, and archives beyond the newest; have
+    archives written that are missing."""
+    for folder in (public_folder(house.config.data_dir), private_folder(house.config.data_dir)):
+        for file in _known_files(folder):
+            name = file.name.partition(".")[0]
+            definition = house.catalogue.find(name)
+            if definition is None or documents_folder(house.config.data_dir, definition) != folder:
+                shutil.rmtree(file) if file.is_dir() else file.unlink()
+    for definition in house.catalogue:
+        with feed_lock(house.config.data_dir, definition.name), house.sessions.begin() as session:
+            _sweep_archives(session, house, definition)
+
+
+def _sweep_archives(session: Session, house: House, definition: FeedDefinition) -> None:
+    newest = newest_archive(session, definition.name)
+    folder = documents_folder(house.config.data_dir, definition) / definition.name / "archive"
+    files = _known_files(folder)
+    for file in files:
+        if int(file.name.partition(".")[0]) > newest:
+            file.unlink()
+    if len(files) < newest * len(RENDERERS):
+        mark_all_stale(session, definition.name, at=house.clock())
+
+
+def _known_files(folder: Path) -> list[Path]:
+    """What lies in `folder`; a name that begins with a dot is a document being written."""
+    return [file for file in folder.iterdir() if not file.name.startswith(".")] if folder.is_dir() else []
 
 
 def _document(definition: FeedDefinition, feed: Feed, name: str, body: bytes) -> Document:
@@ -139,29 +242,53 @@ def _document(definition: FeedDefinition, feed: Feed, name: str, body: bytes) ->
         updated=feed.updated,
         max_age_seconds=definition.ttl_minutes * 60,
         cors=name == "json",
-        immutable=False,
+        immutable=feed.archive,
     )
 
 
 def _judge_all(session: Session, definition: FeedDefinition, *, at: datetime) -> None:
-    """Fill the feed's places from every story that is out, in batches."""
-    session.execute(delete(FeedEntry).where(FeedEntry.feed == definition.name))
+    """Move every story that is out into or out of the feed, in batches. Who stays keeps its archive."""
     last_id = 0
     while True:
         wanted = select(Story).where(Story.id > last_id, Story.released_at.is_not(None), Story.pubstatus == PubStatus.USABLE)
-        stories = session.scalars(wanted.order_by(Story.id).limit(BATCH)).all()
+        stories = session.scalars(wanted.options(joinedload(Story.current)).order_by(Story.id).limit(BATCH)).all()
         if not stories:
             return
-        places = [
-            {"feed": definition.name, "story_id": story.id, "published_at": story.published_at, "updated_at": story.updated_at}
-            for story in stories
-            if not (story.expires_at and story.expires_at <= at) and _selected(definition, story)
-        ]
-        if places:
-            session.execute(insert(FeedEntry), [place | {"tombstone": False, "left_at": None} for place in places])
+        _judge(session, definition, stories, at=at)
         last_id = stories[-1].id
 
 
-def _selected(definition: FeedDefinition, story: Story) -> bool:
+def _judge(session: Session, definition: FeedDefinition, stories: Sequence[Story], *, at: datetime) -> None:
+    chosen = {story.id: story for story in stories if _selected(definition, story, at)}
+    held = select(FeedEntry).where(FeedEntry.feed == definition.name, FeedEntry.story_id.in_([story.id for story in stories]))
+    places = session.scalars(held).all()
+    gone = [place for place in places if place.left_at is None and place.story_id not in chosen]
+    back = [place for place in places if place.left_at is not None and place.story_id in chosen]
+    reopen(session, [*gone, *back], at=at)
+    for place in gone:
+        place.left_at = at
+    for place in back:
+        place.left_at, place.tombstone, place.archive = None, False, None
+    known = {place.story_id for place in places}
+    fresh = [_place(definition, story) for story in chosen.values() if story.id not in known]
+    if fresh:
+        session.execute(insert(FeedEntry), fresh)
+
+
+def _place(definition: FeedDefinition, story: Story) -> dict[str, object]:
+    return {
+        "feed": definition.name,
+        "story_id": story.id,
+        "published_at": story.published_at,
+        "updated_at": story.current.updated_of(story),
+        "left_at": None,
+        "tombstone": False,
+        "archive": None,
+    }
+
+
+def _selected(definition: FeedDefinition, story: Story, at: datetime) -> bool:
     version = story.current
-    return selects(definition.select, section=version.section, tags=version.tags, byline=version.byline, rights=version.rights)
+    return not (story.expires_at and story.expires_at <= at) and selects(
+        definition.select, section=version.section, tags=version.tags, byline=version.byline, rights=version.rights
+    )

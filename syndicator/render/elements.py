@@ -66,9 +66,7 @@ def feed_links(feed: Feed, form: str) -> list[dict[str, str]]:
     if feed.hub_url:
         links.append({"rel": "hub", "href": feed.hub_url})
     links.append(_license_link(feed.terms.license_url, feed.terms.license_title))
-    if feed.archive:
-        links.append({"rel": "current", "href": f"{feed.terms.base_url}/feeds/{feed.name}.{form}", "type": kind})
-    for rel, by_form in (("prev-archive", feed.prev_archive), ("next-archive", feed.next_archive)):
+    for rel, by_form in (("current", feed.current), ("prev-archive", feed.prev_archive), ("next-archive", feed.next_archive)):
         if by_form:
             links.append({"rel": rel, "href": by_form[form], "type": kind})
     return links

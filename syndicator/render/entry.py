@@ -115,7 +115,11 @@ class Feed:
     terms: Terms
     prev_archive: dict[str, str] | None = None  # RFC 5005, by format
     next_archive: dict[str, str] | None = None
-    archive: bool = False
+    current: dict[str, str] | None = None  # of an archive: where the newest stories are
+
+    @property
+    def archive(self) -> bool:
+        return self.current is not None
 
     @property
     def usable(self) -> tuple[Entry, ...]:

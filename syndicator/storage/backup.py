@@ -20,12 +20,14 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, func, inspect, select, text
+from sqlalchemy import Engine, func, inspect, select, text, update
+from sqlalchemy.orm import Session
 
 from syndicator import __version__
 from syndicator.config import Config
 from syndicator.domain.audit import AuditEntry
 from syndicator.domain.base import Counter
+from syndicator.domain.feeds import FeedArchive, FeedState
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event, Story
 from syndicator.errors import BackupFailed
@@ -90,6 +92,7 @@ def restore(engine: Engine, config: Config, file: Path) -> Restored:
         keys = _restore_keys(folder / "keys", config.data_dir / "keys")
         feeds, kept = _restore_feeds(folder / "feeds", config.site.feeds_dir)
     schema.upgrade(engine)
+    _forget_documents(engine)
     return Restored(manifest, keys, feeds, kept)
 
 
@@ -191,6 +194,13 @@ def _must_fit(manifest: Manifest, engine: Engine, file: Path) -> None:
         for noun in (Story, Publisher, AuditEntry):
             if noun.__tablename__ in present and connection.execute(select(noun).limit(1)).first():
                 raise BackupFailed(f"the database holds {noun.__tablename__} already; restore into an empty one")
+
+
+def _forget_documents(engine: Engine) -> None:
+    """Have all feed documents written anew: those that lie here may be of another time."""
+    with Session(engine) as session, session.begin():
+        session.execute(update(FeedState).values(rendered_seq=-1))
+        session.execute(update(FeedArchive).values(stale_at=FeedArchive.changed_at))
 
 
 def _restore_keys(source: Path, target: Path) -> list[str]:

@@ -80,13 +80,23 @@ def source_called(session: Session, name: str, kind: SourceKind) -> Source:
 
 
 def feed_stories(session: Session, feed: str, limit: int) -> Sequence[FeedEntry]:
-    """Return the newest `limit` entries of `feed`, with their stories and current versions."""
+    """Return the `limit` entries of `feed` that are in no archive and have the latest news, with stories and current versions."""
     wanted = (
         select(FeedEntry)
-        .where(FeedEntry.feed == feed, FeedEntry.left_at.is_(None))
+        .where(FeedEntry.feed == feed, FeedEntry.archive.is_(None), FeedEntry.left_at.is_(None))
         .options(joinedload(FeedEntry.story).joinedload(Story.current))
-        .order_by(FeedEntry.published_at.desc(), FeedEntry.story_id.desc())
+        .order_by(FeedEntry.updated_at.desc(), FeedEntry.story_id.desc())
         .limit(limit)
+    )
+    return session.execute(wanted).scalars().all()
+
+
+def archived_stories(session: Session, feed: str, archive: int) -> Sequence[FeedEntry]:
+    """Return all that was put into the archive, also what has left it since."""
+    wanted = (
+        select(FeedEntry)
+        .where(FeedEntry.feed == feed, FeedEntry.archive == archive)
+        .options(joinedload(FeedEntry.story).joinedload(Story.current))
     )
     return session.execute(wanted).scalars().all()
 

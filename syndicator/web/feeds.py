@@ -1,9 +1,10 @@
-"""Feed documents. Public ones are served in front of Flask by the byte layer; here are the private ones, by token or HTTP Basic,
-and the answers for those that do not exist. A poll costs one indexed look-up and reads ready bytes.
+"""Feed documents and their archives. Public ones are served in front of Flask by the byte layer; here are the private ones, by
+token or HTTP Basic, and the answers for those that do not exist. A poll costs one indexed look-up and reads ready bytes.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from flask import Blueprint, Response, request
@@ -11,8 +12,8 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 
 from syndicator.access import decide_feed, viewer_of
-from syndicator.documents import answer, private_folder, public_folder, read_document
-from syndicator.domain.feeds import FORMATS, FeedDefinition
+from syndicator.documents import answer, document_path, private_folder, public_folder, read_document
+from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import FeedToken
 from syndicator.errors import AccessDenied, FeedNotFound
 from syndicator.operations.keys import find_token, note_use
@@ -22,28 +23,43 @@ from syndicator.web.identity import the_house
 
 feeds = Blueprint("feed_documents", __name__)
 METHODS = ["GET", "HEAD", "OPTIONS"]
+HEAD_PATH = "<name>.<any(rss, atom, json):fmt>"
+ARCHIVE_PATH = "<name>/archive/<number>.<any(rss, atom, json):fmt>"
+NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
 
-@feeds.route("/feeds/<name>.<any(rss, atom, json):fmt>", methods=METHODS, provide_automatic_options=False)
-def document(name: str, fmt: str) -> ResponseReturnValue:
+@feeds.route(f"/feeds/{HEAD_PATH}", methods=METHODS, provide_automatic_options=False)
+@feeds.route(f"/feeds/{ARCHIVE_PATH}", methods=METHODS, provide_automatic_options=False)
+def document(name: str, fmt: str, number: str | None = None) -> ResponseReturnValue:
     """Serve a feed by its plain address; a private one asks for HTTP Basic with the feed token as password."""
     house = the_house()
     definition = house.catalogue.get(name)
     if definition.public:
-        return _serve(public_folder(house.config.data_dir), definition, fmt, private=False)
+        return _serve(public_folder(house.config.data_dir), _key(definition, fmt, number), private=False)
     authorization = request.authorization
     if authorization is None or authorization.type != "basic" or not authorization.password:
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "Send the feed token as the password of HTTP Basic, with any user name.")
-    return _serve_private(authorization.password, definition, fmt)
+    return _serve_private(authorization.password, definition, _key(definition, fmt, number))
 
 
-@feeds.route("/f/<token>/<name>.<any(rss, atom, json):fmt>", methods=METHODS, provide_automatic_options=False)
-def private_document(token: str, name: str, fmt: str) -> ResponseReturnValue:
+@feeds.route(f"/f/<token>/{HEAD_PATH}", methods=METHODS, provide_automatic_options=False)
+@feeds.route(f"/f/<token>/{ARCHIVE_PATH}", methods=METHODS, provide_automatic_options=False)
+def private_document(token: str, name: str, fmt: str, number: str | None = None) -> ResponseReturnValue:
     """Serve a private feed by its token address."""
-    return _serve_private(token, the_house().catalogue.get(name), fmt)
+    definition = the_house().catalogue.get(name)
+    return _serve_private(token, definition, _key(definition, fmt, number))
 
 
-def _serve_private(secret: str, definition: FeedDefinition, fmt: str) -> Response:
+def _key(definition: FeedDefinition, fmt: str, number: str | None) -> str:
+    """Return the key of a head document, or of the archive `number`; raises FeedNotFound for a number spelled otherwise."""
+    if number is None:
+        return f"{definition.name}.{fmt}"
+    if not NUMBER.fullmatch(number):
+        raise FeedNotFound(f"{definition.name}/archive/{number}")
+    return f"{definition.name}/archive/{number}.{fmt}"
+
+
+def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Response:
     house, at = the_house(), the_house().clock()
     with reading(house.sessions) as session:
         token = find_token(session, secret)
@@ -55,13 +71,11 @@ def _serve_private(secret: str, definition: FeedDefinition, fmt: str) -> Respons
     if note_use(token, at):
         with house.sessions.begin() as session:
             session.execute(update(FeedToken).where(FeedToken.id == token.id).values(last_used_at=at))
-    return _serve(private_folder(house.config.data_dir), definition, fmt, private=True)
+    return _serve(private_folder(house.config.data_dir), key, private=True)
 
 
-def _serve(folder: Path, definition: FeedDefinition, fmt: str, *, private: bool) -> Response:
-    if fmt not in FORMATS:
-        raise FeedNotFound(f"{definition.name}.{fmt}")
-    stored = read_document(folder / f"{definition.name}.{fmt}")
+def _serve(folder: Path, key: str, *, private: bool) -> Response:
+    stored = read_document(document_path(folder, key))
     status, headers, body = answer(stored, request.method, request.environ, private=private)
     response = Response(body, status=status)
     response.headers.clear()

@@ -230,8 +230,9 @@ def test_an_archive_is_marked_and_linked_both_ways() -> None:
     archives = {
         "prev_archive": {form: f"{BASE}/feeds/latest/archive/1.{form}" for form in RENDERERS},
         "next_archive": {form: f"{BASE}/feeds/latest/archive/3.{form}" for form in RENDERERS},
+        "current": {form: f"{BASE}/feeds/latest.{form}" for form in RENDERERS},
     }
-    archive = feed((entry(),), archive=True, **archives)
+    archive = feed((entry(),), **archives)
     for render, root in ((render_rss, "channel/"), (render_atom, "")):
         document = xml(render(archive))
         form = "rss" if render is render_rss else "atom"

@@ -53,12 +53,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
     )
     op.create_table(
+        "feed_archives",
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stale_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("written", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("feed", "number", name=op.f("pk_feed_archives")),
+    )
+    op.create_index(
+        "ix_feed_archives_stale",
+        "feed_archives",
+        ["feed", "stale_at"],
+        unique=False,
+        sqlite_where=sa.text("stale_at IS NOT NULL"),
+        postgresql_where=sa.text("stale_at IS NOT NULL"),
+    )
+    op.create_table(
         "feed_states",
         sa.Column("feed", sa.String(length=64), nullable=False),
         sa.Column("selection_hash", sa.String(length=64), nullable=False),
         sa.Column("changed_seq", sa.Integer(), nullable=False),
         sa.Column("rendered_seq", sa.Integer(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("frame_hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("feed", name=op.f("pk_feed_states")),
     )
     op.create_table(
@@ -285,8 +303,18 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("left_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tombstone", sa.Boolean(), nullable=False),
+        sa.Column("archive", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_feed_entries_story_id")),
         sa.PrimaryKeyConstraint("feed", "story_id", name=op.f("pk_feed_entries")),
+    )
+    op.create_index("ix_feed_entries_archive", "feed_entries", ["feed", "archive"], unique=False)
+    op.create_index(
+        "ix_feed_entries_head",
+        "feed_entries",
+        ["feed", "updated_at", "story_id"],
+        unique=False,
+        sqlite_where=sa.text("archive IS NULL AND left_at IS NULL"),
+        postgresql_where=sa.text("archive IS NULL AND left_at IS NULL"),
     )
     op.create_index("ix_feed_entries_order", "feed_entries", ["feed", "left_at", "published_at", "story_id"], unique=False)
     op.create_index("ix_feed_entries_story", "feed_entries", ["story_id"], unique=False)
@@ -419,6 +447,13 @@ def downgrade() -> None:
     op.drop_table("story_labels")
     op.drop_index("ix_feed_entries_story", table_name="feed_entries")
     op.drop_index("ix_feed_entries_order", table_name="feed_entries")
+    op.drop_index(
+        "ix_feed_entries_head",
+        table_name="feed_entries",
+        sqlite_where=sa.text("archive IS NULL AND left_at IS NULL"),
+        postgresql_where=sa.text("archive IS NULL AND left_at IS NULL"),
+    )
+    op.drop_index("ix_feed_entries_archive", table_name="feed_entries")
     op.drop_table("feed_entries")
     op.drop_index("ix_events_story", table_name="events")
     op.drop_table("events")
@@ -455,6 +490,13 @@ def downgrade() -> None:
     op.drop_table("leader_leases")
     op.drop_table("job_runs")
     op.drop_table("feed_states")
+    op.drop_index(
+        "ix_feed_archives_stale",
+        table_name="feed_archives",
+        sqlite_where=sa.text("stale_at IS NOT NULL"),
+        postgresql_where=sa.text("stale_at IS NOT NULL"),
+    )
+    op.drop_table("feed_archives")
     op.drop_table("counters")
     op.drop_index("ix_audit_entries_subject", table_name="audit_entries")
     op.drop_table("audit_entries")
