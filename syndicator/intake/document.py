@@ -51,7 +51,9 @@ class _ImageDocument(_Part):
     rights: Rights = Rights.NONE
 
 
-class _StoryDocument(_Part):
+class StoryDocument(_Part):
+    """A story as the newsroom's own systems write it."""
+
     headline: str = Field(max_length=MAX_HEADLINE)
     body_html: str
     summary: str = Field("", max_length=MAX_SUMMARY)
@@ -71,7 +73,7 @@ class _StoryDocument(_Part):
 def parse_document(values: object, external_id: str) -> StoryDraft:
     """Return the draft in a decoded JSON document; raises InvalidRequest that names the first wrong field."""
     try:
-        document = _StoryDocument.model_validate(values)
+        document = StoryDocument.model_validate(values)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
         lines = [(".".join(map(str, each["loc"])) or "document", each["msg"]) for each in wrong]

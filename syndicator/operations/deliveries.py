@@ -51,7 +51,7 @@ def get_delivery(session: Session, uid: str, publisher_id: int | None = None) ->
         .join(Delivery.subscription)
         .where(
             Subscription.public_id == f"sub_{subscription_id}",
-            Delivery.event_seq == (int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 19 else -1),
+            Delivery.event_seq == (int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 10 else -1),
         )
         .options(*WHOLE)
     )

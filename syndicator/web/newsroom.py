@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, jsonify
-from flask.typing import ResponseReturnValue
+from flask import Blueprint
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from syndicator.domain.publishers import Scope
-from syndicator.domain.stories import Event, SourceKind, Story
+from syndicator.domain.stories import Event, PubStatus, Rights, SourceKind, Story
 from syndicator.errors import StoryNotFound
-from syndicator.intake.document import parse_document
+from syndicator.intake.document import StoryDocument, parse_document
 from syndicator.operations.correct import correct_story
-from syndicator.operations.publish import Published, publish_story
+from syndicator.operations.publish import Outcome, Published, publish_story
 from syndicator.operations.withdraw import kill_story, take_down
-from syndicator.render.plain import rfc3339
 from syndicator.storage.queries import find_story_of, source_called
-from syndicator.web.bodies import json_body, json_object
+from syndicator.web.api.contract import Answer, Body, Moment, Prose, endpoint
+from syndicator.web.bodies import json_body
 from syndicator.web.identity import require, the_house
 
 newsroom = Blueprint("newsroom", __name__, url_prefix="/v1/newsroom")
 SOURCE = "newsroom"
 
 
+class Correction(Body):
+    """What is left out stays as it is."""
+
+    note: Prose = Field(description="What was wrong; readers see it.")
+    headline: Prose | None = None
+    summary: Prose | None = None
+    body_html: Prose | None = None
+
+
+class Withdrawal(Body):
+    reason: Prose = Field(description="Told to everyone who had the story.")
+
+
+class StoryStored(Answer):
+    id: str
+    uri: str
+    external_id: str
+    version: int
+    pubstatus: PubStatus
+    rights: Rights
+    embargoed_until: Moment | None
+    url: str
+    outcome: Outcome | None = Field(description="What became of the document; null after a withdrawal.")
+    seq: int | None = Field(description="Of the event that tells of it; null when nobody is to hear of it.")
+    type: str | None
+    feeds: list[str]
+
+
 @newsroom.put("/stories/<path:external_id>")
-def put_story(external_id: str) -> ResponseReturnValue:
+@endpoint(takes=StoryDocument)
+def put_story(external_id: str) -> tuple[StoryStored, dict[str, str], int]:
     """Store what the newsroom has now: 201 for a new story, 200 for a new version or nothing new. Repeating changes nothing."""
     require(Scope.NEWSROOM)
     house = the_house()
@@ -33,34 +63,42 @@ def put_story(external_id: str) -> ResponseReturnValue:
     with house.sessions.begin() as session:
         source = source_called(session, SOURCE, SourceKind.API)
         published = publish_story(session, house, source, draft, at=house.clock())
-    return jsonify(published_json(published)), 201 if published.outcome == "made" else 200
+    return published_story(published), {}, 201 if published.outcome == "made" else 200
 
 
 @newsroom.post("/stories/<path:external_id>/correct")
-def correct(external_id: str) -> ResponseReturnValue:
-    """Publish a corrected version; `note` says what was wrong."""
+@endpoint()
+def correct(external_id: str, order: Correction) -> StoryStored:
+    """Publish a corrected version."""
     asker = require(Scope.NEWSROOM)
     house = the_house()
-    order = json_object(
-        {"note": str, "headline": str, "summary": str, "body_html": str}, optional=("headline", "summary", "body_html")
-    )
     with house.sessions.begin() as session:
         story = _known(session, external_id)
-        published = correct_story(session, house, story.uri, actor=asker.actor, at=house.clock(), **order)
-    return jsonify(published_json(published))
+        published = correct_story(session, house, story.uri, actor=asker.actor, at=house.clock(), **order.model_dump())
+    return published_story(published)
 
 
-@newsroom.post("/stories/<path:external_id>/<any(kill, takedown):verb>")
-def withdraw(external_id: str, verb: str) -> ResponseReturnValue:
-    """Kill the story or take it down; `reason` is told to everyone who had it."""
+@newsroom.post("/stories/<path:external_id>/kill")
+@endpoint(202)
+def kill(external_id: str, order: Withdrawal) -> StoryStored:
+    """Kill the story: it must not be used, and whoever had it is told ahead of all else."""
+    return _withdraw(external_id, kill_story, order.reason)
+
+
+@newsroom.post("/stories/<path:external_id>/takedown")
+@endpoint(202)
+def takedown(external_id: str, order: Withdrawal) -> StoryStored:
+    """Recall the story without fault."""
+    return _withdraw(external_id, take_down, order.reason)
+
+
+def _withdraw(external_id: str, withdrawal: Callable[..., Event], reason: str) -> StoryStored:
     asker = require(Scope.NEWSROOM)
     house = the_house()
-    order = json_object({"reason": str})
-    withdrawal = kill_story if verb == "kill" else take_down
     with house.sessions.begin() as session:
         story = _known(session, external_id)
-        event = withdrawal(session, house, story.uri, reason=order["reason"], actor=asker.actor, at=house.clock())
-    return jsonify(story_json(story) | event_json(event)), 202
+        event = withdrawal(session, house, story.uri, reason=reason, actor=asker.actor, at=house.clock())
+        return stored(story, None, event)
 
 
 def _known(session: Session, external_id: str) -> Story:
@@ -70,24 +108,20 @@ def _known(session: Session, external_id: str) -> Story:
     return story
 
 
-def published_json(published: Published) -> dict[str, Any]:
-    answer = story_json(published.story) | {"outcome": published.outcome}
-    return answer | event_json(published.event) if published.event else answer
+def published_story(published: Published) -> StoryStored:
+    return stored(published.story, published.outcome, published.event)
 
 
-def story_json(story: Story) -> dict[str, Any]:
-    base = the_house().config.site.base_url
-    return {
-        "id": story.public_id,
-        "uri": story.uri,
-        "external_id": story.external_id,
-        "version": story.version_number,
-        "pubstatus": story.pubstatus.value,
-        "rights": story.rights.value,
-        "embargoed_until": story.embargoed_until and rfc3339(story.embargoed_until),
-        "url": f"{base}/stories/{story.public_id}",
-    }
-
-
-def event_json(event: Event) -> dict[str, Any]:
-    return {"seq": event.seq, "type": f"story.{event.type.value}", "feeds": event.feeds}
+def stored(story: Story, outcome: Outcome | None, event: Event | None) -> StoryStored:
+    names = ("uri", "external_id", "pubstatus", "rights", "embargoed_until")
+    facts: dict[str, Any] = {name: getattr(story, name) for name in names}
+    return StoryStored(
+        **facts,
+        id=story.public_id,
+        version=story.version_number,
+        url=f"{the_house().config.site.base_url}/stories/{story.public_id}",
+        outcome=outcome,
+        seq=event.seq if event else None,
+        type=f"story.{event.type.value}" if event else None,
+        feeds=event.feeds if event else [],
+    )

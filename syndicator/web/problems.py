@@ -9,7 +9,7 @@ import json
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from syndicator.errors import AccessDenied, AddressRefused, Conflict, InvalidRequest, NotFound, SyndicatorError
@@ -77,9 +77,16 @@ def problem(status: int, reason: Reason, detail: str, **members: object) -> Resp
 
 def register(app: Flask) -> None:
     """Let every error leave as a problem document where a machine asked."""
+    app.before_request(_refuse_null)
     app.register_error_handler(SyndicatorError, _our_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _bug)
+
+
+def _refuse_null() -> None:
+    """Nothing has a name with a NUL in it, and PostgreSQL does not even let one ask."""
+    if "\0" in request.path:
+        abort(HTTPStatus.NOT_FOUND)
 
 
 def machine_asks() -> bool:

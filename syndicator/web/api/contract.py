@@ -23,7 +23,7 @@ from syndicator.errors import InvalidRequest
 from syndicator.render.plain import rfc3339
 from syndicator.web.bodies import json_body, storable
 
-LARGEST_NUMBER = 2**62
+LARGEST_NUMBER = 2**31 - 1  # of what a column INTEGER holds
 
 
 def _read_instant(value: object) -> object:
@@ -71,6 +71,7 @@ class Contract:
     status: int
     public: bool
     media: Mapping[str, str]
+    takes: type[BaseModel] | None = None  # what the body is described by: `body`, or a model that the view reads for itself
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -78,18 +79,27 @@ CONTRACTS: dict[str, Contract] = {}  # by module and name of the view
 
 
 def endpoint(
-    status: int = 200, *, public: bool = False, media: Mapping[str, str] | None = None
+    status: int = 200,
+    *,
+    public: bool = False,
+    media: Mapping[str, str] | None = None,
+    takes: type[BaseModel] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
-    """Make a view of a function; `public` says that it needs no key. One that returns None answers 204."""
+    """Make a view of a function; `public` says that it needs no key. One that returns None answers 204.
+
+    Beside the Answer a view may return headers and another status; `media` are the types of one that returns a Response.
+    """
 
     def furnish(view: Callable[..., Any]) -> Callable[..., Response]:
         hints = get_type_hints(view)
         asked = {name: kind for name, kind in hints.items() if name != "return" and isinstance(kind, type)}
         answer = hints.get("return")
         kinds = [kind for kind in (answer, *get_args(answer)) if isinstance(kind, type)]
+        body = next((kind for kind in asked.values() if issubclass(kind, Body)), None)
         contract = Contract(
             query=next((kind for kind in asked.values() if issubclass(kind, Query)), None),
-            body=next((kind for kind in asked.values() if issubclass(kind, Body)), None),
+            body=body,
+            takes=takes or body,
             answer=next((kind for kind in kinds if issubclass(kind, Answer)), None),
             status=204 if answer is type(None) else status,
             public=public,
@@ -141,10 +151,10 @@ def _read(kind: type[Model], values: Mapping[str, Any]) -> Model:
 
 
 def _written(given: Any, status: int) -> Response:
-    answer, headers = given if isinstance(given, tuple) else (given, {})
+    answer, headers, *told = given if isinstance(given, tuple) else (given, {})
     if isinstance(answer, Response):
         return answer
     if answer is None:
         return Response(status=status)
     text = answer.model_dump_json(by_alias=True)
-    return Response(text, status=status, headers=headers, mimetype="application/json")
+    return Response(text, status=told[0] if told else status, headers=headers, mimetype="application/json")

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from syndicator.errors import InvalidRequest
 
-LARGEST = 2**62
+LARGEST = 2**31 - 1  # of what a column INTEGER holds
+LARGEST_BIG = 2**63 - 1
 
 
 def write_cursor(published_at: datetime, story_id: int) -> str:
@@ -33,9 +34,9 @@ def write_number(number: int) -> str:
     return _write(str(number))
 
 
-def read_number(text: str) -> int:
-    """Return what write_number wrote. Raises InvalidRequest for anything else."""
-    return _number(_read(text))
+def read_number(text: str, most: int = LARGEST) -> int:
+    """Return what write_number wrote. Raises InvalidRequest for anything else, and for what is larger than `most`."""
+    return _number(_read(text), most)
 
 
 def _write(plain: str) -> str:
@@ -49,8 +50,8 @@ def _read(text: str) -> str:
         raise _not_ours() from error
 
 
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > LARGEST:
+def _number(text: str, most: int = LARGEST) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > most:
         raise _not_ours()
     return int(text)
 

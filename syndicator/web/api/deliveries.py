@@ -11,7 +11,7 @@ from syndicator.operations.subscriptions import get_subscription
 from syndicator.storage.engine import reading
 from syndicator.web.api import cursors
 from syndicator.web.api.blueprint import api
-from syndicator.web.api.contract import LARGEST_NUMBER, Answer, Label, Moment, Query, endpoint
+from syndicator.web.api.contract import Answer, Label, Moment, Query, endpoint
 from syndicator.web.identity import require_publisher, the_house
 
 
@@ -61,7 +61,7 @@ class Deliveries(Answer):
 def deliveries(asked: DeliveriesAsked) -> Deliveries:
     """List the publisher's deliveries, newest first."""
     _, publisher = require_publisher(Scope.SUBSCRIBE)
-    before = cursors.read_number(asked.cursor) if asked.cursor else LARGEST_NUMBER
+    before = cursors.read_number(asked.cursor, cursors.LARGEST_BIG) if asked.cursor else cursors.LARGEST_BIG
     with reading(the_house().sessions) as session:
         only = get_subscription(session, asked.subscription, publisher.id).id if asked.subscription else None
         found = deliveries_of(
