@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from syndicator.domain.agreements import Grant
 from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import Publisher, PublisherState, Scope
 from syndicator.domain.stories import PubStatus, Rights, Story
@@ -26,18 +27,20 @@ class Purpose(StrEnum):
 class Decision:
     granted: bool
     reason: Reason
+    detail: str = ""  # what the reason's own words leave open
+    grant: Grant | None = None  # the agreement it rests on; None: the free-use license
 
     def require(self) -> None:
         """Raise AccessDenied unless granted."""
         if not self.granted:
-            raise AccessDenied(self.reason)
+            raise AccessDenied(self.reason, self.detail or None)
 
 
 GRANTED = Decision(granted=True, reason=Reason.OK)
 
 
-def denied(reason: Reason) -> Decision:
-    return Decision(granted=False, reason=reason)
+def denied(reason: Reason, detail: str = "") -> Decision:
+    return Decision(granted=False, reason=reason, detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Viewer:
     terms_accepted: bool = False
     embargo_trusted: bool = False
     scopes: frozenset[Scope] = frozenset()
+    grants: tuple[Grant, ...] = ()  # its agreements
 
     @property
     def newsroom(self) -> bool:
@@ -59,7 +63,9 @@ class Viewer:
 ANYBODY = Viewer()
 
 
-def viewer_of(publisher: Publisher, license_version: str, scopes: frozenset[Scope] = frozenset()) -> Viewer:
+def viewer_of(
+    publisher: Publisher, license_version: str, scopes: frozenset[Scope] = frozenset(), grants: tuple[Grant, ...] = ()
+) -> Viewer:
     """Read the facts of `publisher` that the gate judges by."""
     return Viewer(
         publisher_id=publisher.id,
@@ -68,6 +74,7 @@ def viewer_of(publisher: Publisher, license_version: str, scopes: frozenset[Scop
         terms_accepted=publisher.terms_version == license_version,
         embargo_trusted=publisher.embargo_trusted,
         scopes=scopes - {Scope.NEWSROOM},  # never a publisher's, whatever a row says
+        grants=grants,
     )
 
 
@@ -101,11 +108,26 @@ def decide(viewer: Viewer, story: Story, purpose: Purpose, at: datetime) -> Deci
             return who
     if viewer.newsroom:
         return GRANTED
-    return decide_story(story, at, embargo_trusted=viewer.embargo_trusted and purpose is Purpose.TAKE)
+    if purpose is not Purpose.TAKE:
+        return decide_story(story, at)
+    grants = [grant for grant in viewer.grants if grant.in_force(at) and grant.covers(story)]
+    trusted = viewer.embargo_trusted or any(grant.embargo_trusted for grant in grants)
+    decision = decide_story(story, at, embargo_trusted=trusted)
+    return _licensed(story, grants) if grants and decision.reason is Reason.LICENSE_REQUIRED else decision
+
+
+def _licensed(story: Story, grants: list[Grant]) -> Decision:
+    """Decide about a story that only the holders of `grants`, which cover it, may have. One without a quota goes first."""
+    open_ = [grant for grant in grants if grant.has_room_for(story)]
+    if open_:
+        return Decision(granted=True, reason=Reason.OK, grant=min(open_, key=lambda grant: grant.quota_left is not None))
+    spent = grants[0]
+    detail = f"Agreement {spent.public_id} covers this story, but its quota of {spent.quota} stories is spent for this period."
+    return denied(Reason.LICENSE_REQUIRED, detail)
 
 
 def decide_story(story: Story, at: datetime, *, embargo_trusted: bool = False) -> Decision:
-    """Say whether `story` itself may be had by a viewer who may have stories."""
+    """Say whether `story` itself may be had, without any agreement, by a viewer who may have stories."""
     if story.rights is Rights.NONE:
         return denied(Reason.NOT_FOR_SYNDICATION)
     if not embargo_trusted and embargoed(story, at):
@@ -131,4 +153,11 @@ def embargoed(story: Story, at: datetime) -> bool:
 
 def decide_feed(viewer: Viewer, feed: FeedDefinition, at: datetime) -> Decision:
     """Say whether `viewer` may read the documents of `feed`."""
-    return GRANTED if feed.public else decide_viewer(viewer, at)
+    if feed.public:
+        return GRANTED
+    who = decide_viewer(viewer, at)
+    if not who.granted or viewer.newsroom or not feed.licensed:
+        return who
+    if any(grant.in_force(at) and grant.opens_feed(feed.name) for grant in viewer.grants):
+        return GRANTED
+    return denied(Reason.LICENSE_REQUIRED, "This feed holds licensed stories; an agreement without a quota must cover it.")

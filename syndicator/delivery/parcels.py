@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, select
 from sqlalchemy.orm import Session, joinedload
 
-from syndicator.access import GRANTED, Decision, Purpose, decide, decide_story, viewer_of
+from syndicator.access import GRANTED, Decision, Purpose, decide, decide_story, embargoed, viewer_of
 from syndicator.channels import Parcel
+from syndicator.domain.agreements import Grant
 from syndicator.domain.deliveries import Delivery, delivery_uid
-from syndicator.domain.stories import Event, Story, StoryVersion
+from syndicator.domain.stories import Event, Rights, Story, StoryVersion
 from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.house import House
+from syndicator.operations.agreements import grants_of
 from syndicator.operations.entries import entry_of, feed_of
 from syndicator.render.entry import Entry, Feed
 
@@ -44,9 +46,11 @@ def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: date
     )
     load = Load([], {})
     entries: dict[tuple[int, int], Entry] = {}
-    for delivery, version in session.execute(wanted):
+    rows = session.execute(wanted).all()
+    grants = _standing_grants(session, house, [delivery for delivery, _ in rows], at)
+    for delivery, version in rows:
         story = delivery.event.story
-        decision = _judge(delivery, story, house, at)
+        decision = _judge(delivery, story, house, grants, at)
         if not decision.granted:
             load.refused[delivery.id] = decision.reason.value
             continue
@@ -57,14 +61,28 @@ def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: date
     return load
 
 
-def _judge(delivery: Delivery, story: Story, house: House, at: datetime) -> Decision:
+def _standing_grants(
+    session: Session, house: House, deliveries: Sequence[Delivery], at: datetime
+) -> Mapping[int, tuple[Grant, ...]]:
+    """Return the agreements that may matter for what is to be sent, by publisher; for free stories that are out, none do.
+
+    Those with a quota are left out: their stories are taken one by one from the API, since a push would spend it unasked.
+    """
+    special = [each for each in deliveries if each.event.story.rights is not Rights.FREE or embargoed(each.event.story, at)]
+    holders = {each.subscription.publisher_id for each in special if each.subscription.publisher_id is not None}
+    found = grants_of(session, house.catalogue, holders, at=at) if holders else {}
+    return {holder: tuple(grant for grant in grants if grant.quota is None) for holder, grants in found.items()}
+
+
+def _judge(delivery: Delivery, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
     """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it."""
     if delivery.event.type.withdraws:
         return GRANTED
     publisher = delivery.subscription.publisher
     if publisher is None:
         return decide_story(story, at)
-    return decide(viewer_of(publisher, house.config.license.version), story, Purpose.TAKE, at)
+    viewer = viewer_of(publisher, house.config.license.version, grants=grants.get(publisher.id, ()))
+    return decide(viewer, story, Purpose.TAKE, at)
 
 
 def _parcel(delivery: Delivery, entry: Entry, house: House, at: datetime) -> Parcel:

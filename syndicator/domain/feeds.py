@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -60,6 +60,17 @@ class FeedDefinition(BaseModel):
     def archive_size(self) -> int:
         """How many stories leave a full head document together, for the next archive; a fifth of `limit`."""
         return max(1, self.limit // 5)
+
+    @property
+    def licensed(self) -> bool:
+        """Whether it holds stories that need an agreement, so that only those whose agreement covers it may read it."""
+        return Rights.LICENSED in self.select.rights
+
+    @model_validator(mode="after")
+    def _not_for_everybody(self) -> Self:
+        if self.public and any(rights is not Rights.FREE for rights in self.select.rights):
+            raise ValueError('select.rights: only a feed with access = "eligible" may hold stories that are not free')
+        return self
 
     @property
     def selection_hash(self) -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import and_, func, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from syndicator.access import embargoed
 from syndicator.catalogue import Catalogue
+from syndicator.domain.agreements import Agreement
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry, FeedState, selects
 from syndicator.domain.publishers import Publisher, PublisherState
@@ -119,7 +120,7 @@ def _owe(session: Session, event: Event, at: datetime) -> None:
         may_take,
     )
     if event.embargoed:
-        matching = and_(matching, Publisher.embargo_trusted.is_(True))
+        matching = and_(matching, or_(Publisher.embargo_trusted.is_(True), _embargo_agreed(at)))
     if event.type.withdraws:
         matching = or_(matching, and_(prior, Subscription.state != SubscriptionState.ENDED))
     lane = Lane.URGENT if event.type.urgent else Lane.ORDINARY
@@ -154,6 +155,18 @@ def _owe(session: Session, event: Event, at: datetime) -> None:
         "claimed_by",
     ]
     session.execute(insert(Delivery).from_select(columns, owed))
+
+
+def _embargo_agreed(at: datetime) -> ColumnElement[bool]:
+    """Whether the publisher has an agreement that trusts it with embargoes; the gate asks which stories, when it is sent."""
+    agreed = select(Agreement.id).where(
+        Agreement.publisher_id == Publisher.id,
+        Agreement.embargo_trusted.is_(True),
+        Agreement.ended_at.is_(None),
+        Agreement.valid_from <= at,
+        Agreement.valid_until > at,
+    )
+    return agreed.exists()
 
 
 def _supersede(session: Session, event: Event, at: datetime) -> None:

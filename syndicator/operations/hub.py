@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from syndicator.access import decide_feed, viewer_of
+from syndicator.access import decide_feed
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.subscriptions import ChannelKind, HubRequest, Subscription, SubscriptionState
 from syndicator.house import House
+from syndicator.operations.agreements import read_viewer
 from syndicator.operations.keys import find_token
 from syndicator.operations.subscriptions import end
 from syndicator.reasons import Reason
@@ -44,7 +45,8 @@ def read_topic(house: House, session: Session, url: str) -> Topic | None:
     token = find_token(session, found["token"])
     if token is None or token.feed != definition.name:
         return None
-    decision = decide_feed(viewer_of(token.publisher, house.config.license.version), definition, house.clock())
+    at = house.clock()
+    decision = decide_feed(read_viewer(session, house, token.publisher, at=at), definition, at)
     return Topic(definition.name, found["format"], token.publisher) if decision.granted else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from syndicator.access import decide_feed, viewer_of
+from syndicator.access import decide_feed
 from syndicator.channels.webhook import new_webhook_secret
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
@@ -18,6 +18,7 @@ from syndicator.domain.subscriptions import ChannelKind, Subscription, Subscript
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit
+from syndicator.operations.agreements import read_viewer
 from syndicator.outbound import Outbound
 
 OLD_SECRET_SIGNS_FOR = timedelta(hours=24)
@@ -42,7 +43,7 @@ def subscribe(
     Raises AccessDenied when the publisher may not have the feed, FeedNotFound, AddressRefused, InvalidRequest.
     """
     definition = house.catalogue.get(feed)
-    decide_feed(viewer_of(publisher, house.config.license.version), definition, at).require()
+    decide_feed(read_viewer(session, house, publisher, at=at), definition, at).require()
     if channel not in MADE_HERE:
         raise InvalidRequest(f"subscriptions by {channel.value} are not made here", "channel")
     outbound.check_url(endpoint)

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, joinedload
 
-from syndicator.domain.base import Counter
+from syndicator.domain.base import Base, Counter
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.stories import Event, Source, SourceKind, Story, StoryVersion
 from syndicator.errors import NotFound, StoryNotFound
@@ -25,6 +27,13 @@ def next_value(session: Session, counter: str) -> int:
         session.execute(insert(Counter).values(name=counter, value=1))
         return 1
     return value
+
+
+def insert_once(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert `rows`; one whose key is there already is left as it stands. Waits for nobody else's choice."""
+    dialect = session.get_bind().dialect.name
+    statement = (sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)).on_conflict_do_nothing()
+    session.execute(statement, list(rows))
 
 
 def last_value(session: Session, counter: str) -> int:

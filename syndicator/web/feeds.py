@@ -11,11 +11,12 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 
-from syndicator.access import decide_feed, viewer_of
+from syndicator.access import ANYBODY, decide_feed
 from syndicator.documents import answer, document_path, private_folder, public_folder, read_document
 from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import FeedToken
 from syndicator.errors import AccessDenied, FeedNotFound
+from syndicator.operations.agreements import read_viewer
 from syndicator.operations.keys import find_token, note_use
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
@@ -63,11 +64,12 @@ def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Respons
     house, at = the_house(), the_house().clock()
     with reading(house.sessions) as session:
         token = find_token(session, secret)
+        viewer = read_viewer(session, house, token.publisher, at=at) if token else ANYBODY
     if token is None:
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "This feed token is not known or has been revoked.")
     if token.feed != definition.name:
         raise AccessDenied(Reason.FEED_NOT_GRANTED)
-    decide_feed(viewer_of(token.publisher, house.config.license.version), definition, at).require()
+    decide_feed(viewer, definition, at).require()
     if note_use(token, at):
         with house.sessions.begin() as session:
             session.execute(update(FeedToken).where(FeedToken.id == token.id).values(last_used_at=at))

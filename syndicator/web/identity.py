@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from flask import current_app, g, request
 from sqlalchemy import update
 
-from syndicator.access import ANYBODY, Viewer, viewer_of
+from syndicator.access import ANYBODY, Viewer
 from syndicator.domain.publishers import ApiKey, Publisher, Scope
 from syndicator.errors import AccessDenied
 from syndicator.house import House
+from syndicator.operations.agreements import read_viewer
 from syndicator.operations.keys import find_key, note_use
 from syndicator.outbound import Outbound
 from syndicator.reasons import Reason
@@ -78,13 +79,13 @@ def _read_caller() -> Caller:
     at = house.clock()
     with reading(house.sessions) as session:
         key = find_key(session, authorization.token, at=at)
+        scopes = frozenset(Scope(scope) for scope in key.scopes) if key else frozenset()
+        viewer = read_viewer(session, house, key.publisher, at=at, scopes=scopes) if key and key.publisher else None
     if key is None:
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "This key is not known, has been revoked, or has expired.")
     if note_use(key, at):
         with house.sessions.begin() as session:
             session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=at))
-    scopes = frozenset(Scope(scope) for scope in key.scopes)
-    if key.publisher is None:
+    if viewer is None:
         return Caller(Viewer(scopes=scopes), f"key:{key.public_id}", key=key)
-    viewer = viewer_of(key.publisher, house.config.license.version, scopes)
     return Caller(viewer, f"key:{key.public_id}", key.publisher, key)

@@ -131,6 +131,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
     )
     op.create_table(
+        "agreements",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("feeds", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("sections", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("stories", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("territory", sa.String(length=200), nullable=False),
+        sa.Column("fee_note", sa.Text(), nullable=False),
+        sa.Column("quota", sa.Integer(), nullable=True),
+        sa.Column("quota_period", sa.String(length=20), nullable=False),
+        sa.Column("embargo_trusted", sa.Boolean(), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("valid_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("end_reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_agreements_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_agreements")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_agreements_public_id")),
+    )
+    op.create_index("ix_agreements_publisher", "agreements", ["publisher_id", "valid_until"], unique=False)
+    op.create_table(
         "api_keys",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sa.String(length=32), nullable=False),
@@ -364,6 +388,22 @@ def upgrade() -> None:
         sa.UniqueConstraint("story_id", "number", name=op.f("uq_story_versions_story_id_number")),
     )
     op.create_table(
+        "takes",
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("first_taken_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("way", sa.String(length=20), nullable=False),
+        sa.Column("agreement_id", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["agreement_id"], ["agreements.id"], name=op.f("fk_takes_agreement_id")),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_takes_publisher_id")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_takes_story_id")),
+        sa.PrimaryKeyConstraint("publisher_id", "story_id", name=op.f("pk_takes")),
+    )
+    op.create_index("ix_takes_agreement", "takes", ["agreement_id", "first_taken_at"], unique=False)
+    op.create_index("ix_takes_publisher", "takes", ["publisher_id", "first_taken_at"], unique=False)
+    op.create_index("ix_takes_story", "takes", ["story_id"], unique=False)
+    op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("subscription_id", sa.Integer(), nullable=False),
@@ -441,6 +481,10 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'owed'"),
     )
     op.drop_table("deliveries")
+    op.drop_index("ix_takes_story", table_name="takes")
+    op.drop_index("ix_takes_publisher", table_name="takes")
+    op.drop_index("ix_takes_agreement", table_name="takes")
+    op.drop_table("takes")
     op.drop_table("story_versions")
     op.drop_table("story_texts")
     op.drop_index("ix_story_labels_story", table_name="story_labels")
@@ -485,6 +529,8 @@ def downgrade() -> None:
     op.drop_index("ix_eligibility_decisions_publisher", table_name="eligibility_decisions")
     op.drop_table("eligibility_decisions")
     op.drop_table("api_keys")
+    op.drop_index("ix_agreements_publisher", table_name="agreements")
+    op.drop_table("agreements")
     op.drop_table("sources")
     op.drop_table("publishers")
     op.drop_table("leader_leases")
