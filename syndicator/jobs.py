@@ -11,10 +11,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_hex
+from time import monotonic
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Session
 
+from syndicator.delivery.engine import count_to_do
+from syndicator.delivery.executors.celery import make_celery, ring
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
@@ -24,6 +27,9 @@ from syndicator.operations.pull import due_sources, pull_source
 from syndicator.outbound import Outbound
 
 log = logging.getLogger(__name__)
+RENEW_SECONDS = 10.0
+RECORD_SECONDS = 60.0
+BELL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +124,14 @@ class Timetable:
     def __init__(self, house: House, outbound: Outbound) -> None:
         self._house, self._outbound = house, outbound
         self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{token_hex(4)}"
+        self._led_at = -RENEW_SECONDS  # monotonic seconds of the last time we took or renewed the lead
+        self._recorded_at: dict[str, float] = {}
         self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
         for job in JOBS:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
+        if house.config.push.executor == "celery":
+            self._bell = make_celery(house.config)
+            self._scheduler.add_job(self._ring, "interval", seconds=BELL_SECONDS, id="bell", max_instances=1)
 
     def start(self) -> None:
         self._scheduler.start()
@@ -133,11 +144,36 @@ class Timetable:
     def _run(self, job: Job) -> None:
         """Run one job if we lead. The timetable outlives whatever goes wrong inside a job: it is logged, and tried again."""
         try:
-            with self._house.sessions.begin() as session:
-                leads = take_lead(session, self._holder, at=self._house.clock())
-            if leads:
-                outcome = run_job(job, self._house, self._outbound)
-                if outcome:
-                    log.info("job done job=%s outcome=%s", job.name, outcome)
+            if self._leads():
+                self._run_recorded(job)
         except Exception:
             log.exception("job failed job=%s", job.name)
+
+    def _run_recorded(self, job: Job) -> None:
+        """Run `job`. One that runs every few seconds and finds nothing to do is recorded once a minute."""
+        due = monotonic() - self._recorded_at.get(job.name, -RECORD_SECONDS) >= RECORD_SECONDS
+        if due:
+            self._recorded_at[job.name] = monotonic()
+            outcome = run_job(job, self._house, self._outbound)
+        else:
+            outcome = job.run(self._house, self._outbound)
+        if outcome:
+            log.info("job done job=%s outcome=%s", job.name, outcome)
+
+    def _ring(self) -> None:
+        try:
+            due = count_to_do(self._house) if self._leads() else 0
+            if due:
+                ring(self._bell, due)
+        except Exception:
+            log.exception("bell failed")
+
+    def _leads(self) -> bool:
+        """Whether we hold the lead; asked of the database only when a third of the lease is over."""
+        if monotonic() - self._led_at < RENEW_SECONDS:
+            return True
+        asked_at = monotonic()
+        with self._house.sessions.begin() as session:
+            leads = take_lead(session, self._holder, at=self._house.clock())
+        self._led_at = asked_at if leads else -RENEW_SECONDS
+        return leads

@@ -29,6 +29,10 @@ _SECRET_NAMES = re.compile(r"(?i)(^|_)(authorization|password|passphrase|secret|
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
+# Libraries that say at every turn that nothing happened; what goes wrong in a job is logged by jobs.py itself.
+CHATTERING = ("alembic", "apscheduler", "celery", "kombu")
+
+
 def configure(form: Literal["json", "text"], level: str) -> None:
     """Send everything at `level` or above to standard error, in `form`."""
     shared: list[Processor] = [
@@ -51,6 +55,8 @@ def configure(form: Literal["json", "text"], level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in CHATTERING:
+        logging.getLogger(name).setLevel(logging.ERROR if level != "debug" else logging.NOTSET)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

@@ -98,11 +98,7 @@ class Redis:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="syndicator-redis-", dir="/tmp"))
         self.port = free_port()
-        program = need("redis-server", "redis-server")
-        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self.folder)]
-        with (self.folder / "log").open("ab") as log:
-            self._process = start([program, *options], log, ends_on=signal.SIGTERM)
-        wait_for(self._process, lambda: answers(self.port), self.folder / "log")
+        self._start()
 
     @property
     def url(self) -> str:
@@ -111,6 +107,19 @@ class Redis:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def restart(self) -> None:
+        """Kill it with all that it holds, and start an empty one at the same place."""
+        self._process.kill()
+        self._process.wait()
+        self._start()
+
+    def _start(self) -> None:
+        program = need("redis-server", "redis-server")
+        options = ["--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        with (self.folder / "log").open("ab") as log:
+            self._process = start([program, *options], log, ends_on=signal.SIGTERM)
+        wait_for(self._process, lambda: answers(self.port), self.folder / "log")
 
     def empty(self) -> None:
         import redis

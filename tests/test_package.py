@@ -40,6 +40,7 @@ ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 ALSO = {
     ("wsgi", "app"),  # the file that the web server loads
     ("cli", "demo"),
+    ("jobs", "delivery"),  # the timetable rings for Celery's workers
     ("__main__", "cli"),
 }
 # What these parts may not know: a format is values in, bytes out; the nouns need no request, network or file of settings.

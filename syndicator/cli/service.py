@@ -57,9 +57,13 @@ def web(context: typer.Context) -> int:
 def worker(context: typer.Context) -> None:
     """Run the delivery engine only."""
     desk: Desk = context.obj
-    stopping = _until_told()
     render_stale(desk.house, everything=True)
-    create_engine(desk.house).run(stopping.is_set)
+    if desk.config.push.executor == "celery":
+        from syndicator.delivery.executors.celery import run_worker
+
+        run_worker(desk.config, create_engine(desk.house))
+    else:
+        create_engine(desk.house).run(_until_told().is_set)
 
 
 def scheduler(context: typer.Context) -> None:

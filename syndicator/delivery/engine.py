@@ -23,6 +23,7 @@ from syndicator.delivery.ledger import (
     anything_due,
     cancel,
     claim_due,
+    count_due,
     postpone,
     release,
     release_all,
@@ -33,7 +34,7 @@ from syndicator.delivery.living import Living
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.sender import Sender
 from syndicator.house import House
-from syndicator.operations.render_feeds import render_stale
+from syndicator.operations.render_feeds import render_stale, stale_feeds
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import last_value
 
@@ -91,6 +92,12 @@ class Engine:
         while not stopping():
             self.turn(idle_seconds)
         self.drain(seconds=5.0)
+
+    def work_off(self, stopping: Callable[[], bool]) -> None:
+        """Take turns until nothing is due or under way, or until `stopping()`."""
+        while not stopping():
+            if self.turn(0.1 if self.sender.in_flight else 0.0).idle and not self.sender.in_flight:
+                return
 
     def drain_due(self) -> int:
         """Send everything that is due now; returns how many attempts were made."""
@@ -227,3 +234,10 @@ class Engine:
             )
         for delivery in given_up:
             log.warning("delivery given up delivery=%s reason=%s", delivery.id, delivery.last_reason)
+
+
+def count_to_do(house: House) -> int:
+    """Say how much an engine would find to do now: deliveries due (counted up to some thousands), stale feeds, hub requests."""
+    at = house.clock()
+    with reading(house.sessions) as session:
+        return count_due(session, at=at) + len(stale_feeds(session)) + hub_requests.anything_due(session, at=at)

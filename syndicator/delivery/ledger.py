@@ -36,6 +36,12 @@ def anything_due(session: Session, *, at: datetime) -> bool:
     return session.scalar(due) is not None
 
 
+def count_due(session: Session, *, at: datetime, most: int = 8_000) -> int:
+    """Count what is due, up to `most`."""
+    due = select(Delivery.id).where(Delivery.state == OWED, Delivery.next_attempt_at <= at, _unclaimed(at)).limit(most)
+    return session.scalar(select(func.count()).select_from(due.subquery())) or 0
+
+
 def claim_due(session: Session, *, worker: str, at: datetime, limit: int, up_to_seq: int, lease: timedelta) -> Sequence[int]:
     """Mark up to `limit` due deliveries as `worker`'s until `at + lease`, urgent ones first; returns their ids.
 

@@ -82,15 +82,19 @@ def render_stale(house: House, *, everything: bool = False) -> list[str]:
     if everything:
         _sweep(house)
     with reading(house.sessions) as session:
-        wanted = select(FeedState.feed)
-        if not everything:
-            archive = select(FeedArchive.number).where(FeedArchive.feed == FeedState.feed, FeedArchive.stale_at.is_not(None))
-            wanted = wanted.where(or_(FeedState.rendered_seq < FeedState.changed_seq, archive.exists()))
-        stale = [name for name in session.scalars(wanted) if house.catalogue.find(name)]
+        names = session.scalars(select(FeedState.feed)).all() if everything else stale_feeds(session)
+        stale = [name for name in names if house.catalogue.find(name)]
     for name in stale:
         with feed_lock(house.config.data_dir, name):
             _bring_up_to_date(house, house.catalogue.get(name))
     return stale
+
+
+def stale_feeds(session: Session) -> Sequence[str]:
+    """Return the feeds whose head or archives are not up to date."""
+    archive = select(FeedArchive.number).where(FeedArchive.feed == FeedState.feed, FeedArchive.stale_at.is_not(None))
+    behind = select(FeedState.feed).where(or_(FeedState.rendered_seq < FeedState.changed_seq, archive.exists()))
+    return session.scalars(behind).all()
 
 
 def read_feed(session: Session, house: House, definition: FeedDefinition, *, at: datetime) -> Feed:

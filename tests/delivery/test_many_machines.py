@@ -1,0 +1,135 @@
+"""Many machines in small: PostgreSQL, Redis, Celery workers and timetables as processes, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from syndicator.app import open_outbound
+from syndicator.domain.jobs import LeaderLease
+from syndicator.domain.stories import SourceKind
+from syndicator.house import House
+from syndicator.jobs import Timetable
+from syndicator.operations.lead import LEASE, give_up_lead, take_lead
+from syndicator.operations.publish import publish_story
+from syndicator.storage.queries import source_called
+from tests.clocks import HandClock
+from tests.crash.scene import Scene
+from tests.desk import DRAFT, Desk
+from tests.receiver import Receiver
+from tests.servers import Redis
+
+ALL = 60
+
+
+@dataclass
+class Fleet:
+    """Processes of ours with the settings of one scene."""
+
+    scene: Scene
+    redis: Redis
+    running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        environment = os.environ | {
+            "SYNDICATOR_CONFIG": str(self.scene.folder / "config.toml"),
+            "SYNDICATOR_PUSH__EXECUTOR": "celery",
+            "SYNDICATOR_PUSH__BROKER_URL": self.redis.url,
+        }
+        with (self.scene.folder / f"{command}.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-m", "syndicator", command], env=environment, stdout=log, stderr=log)
+        self.running.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def desk(house: House) -> Desk:
+    return Desk(house)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver(hosts=20) as running:
+        yield running
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, empty_postgresql_url: str, receiver: Receiver) -> Iterator[Fleet]:
+    redis = Redis()
+    made = Fleet(Scene(tmp_path, empty_postgresql_url, receiver), redis)
+    try:
+        yield made
+    finally:
+        made.end()
+        redis.remove()
+
+
+def publish(house: House, external_id: str) -> None:
+    with house.sessions.begin() as session:
+        source = source_called(session, "newsroom", SourceKind.API)
+        publish_story(session, house, source, replace(DRAFT, external_id=external_id), at=house.clock())
+
+
+def test_workers_timetable_and_broker_may_die_and_nothing_is_lost(fleet: Fleet, receiver: Receiver) -> None:
+    house = fleet.scene.furnish(ALL)
+    first, second = fleet.start("worker"), fleet.start("worker")
+    leader = fleet.start("scheduler")
+    publish(house, "one")
+    receiver.wait_for(ALL)
+
+    first.send_signal(signal.SIGKILL)
+    leader.send_signal(signal.SIGKILL)
+    with house.sessions.begin() as session:  # the lease would lapse by itself within half a minute
+        for holder in session.scalars(select(LeaderLease.holder)).all():
+            give_up_lead(session, holder, at=house.clock())
+    fleet.start("scheduler")
+    publish(house, "two")
+    receiver.wait_for(2 * ALL)
+
+    fleet.redis.restart()
+    publish(house, "three")
+    receiver.wait_for(3 * ALL)
+    assert second.poll() is None
+
+    ids = [request.headers["webhook-id"] for request in receiver.received]
+    assert len(set(ids)) == 3 * ALL
+    assert len(ids) - len(set(ids)) <= ALL  # the killed worker had at most this in flight
+    house.engine.dispose()
+
+
+def test_one_of_two_timetables_leads_and_the_other_follows_within_a_minute(desk: Desk, clock: HandClock) -> None:
+    with desk.house.sessions.begin() as session:
+        assert take_lead(session, "a", at=clock())
+        assert not take_lead(session, "b", at=clock())
+        assert take_lead(session, "a", at=clock())
+    clock.advance(LEASE)
+    with desk.house.sessions.begin() as session:
+        assert take_lead(session, "b", at=clock())
+        assert not take_lead(session, "a", at=clock())
+    assert LEASE.total_seconds() <= 60
+
+
+def test_a_leader_that_stops_lets_its_successor_start_at_once(desk: Desk) -> None:
+    timetable = Timetable(desk.house, open_outbound(desk.house.config))
+    timetable.start()
+    timetable.stop()
+    with desk.house.sessions.begin() as session:
+        assert take_lead(session, "successor", at=desk.house.clock())

@@ -1,0 +1,26 @@
+"""The files in deploy/ are what docs/operations.md says: systemd takes them, and they name commands that exist."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from syndicator.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+UNITS = sorted((ROOT / "deploy").glob("*.service"))
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_a_unit_names_a_command_that_exists(unit: Path) -> None:
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(unit, encoding="utf-8")
+    word = parser["Service"]["ExecStart"].split()[-1]
+    assert {"web", "worker", "scheduler"} <= commands if word == "%i" else word in commands
+    assert int(parser["Service"]["TimeoutStopSec"]) > 10  # serve itself promises ten seconds
+    assert parser["Service"]["NoNewPrivileges"] == "yes"
