@@ -27,7 +27,7 @@ ROWS = [
     {"errors"},
     {"config", "vault", "log", "process", "documents", "domain"},
     {"catalogue", "outbound", "carriers", "access", "render"},
-    {"intake", "channels", "storage"},
+    {"intake", "channels", "storage", "proof"},
     {"house"},
     {"operations"},
     {"delivery", "jobs", "web", "doctor"},
