@@ -1,6 +1,7 @@
 """The nouns as mapped classes, and the rules that need nothing but values: no Flask, network, clock or query."""
 
 from syndicator.domain import (
+    accounts,
     agreements,
     applications,
     audit,
@@ -9,6 +10,7 @@ from syndicator.domain import (
     feeds,
     findable,
     jobs,
+    letters,
     publishers,
     stories,
     subscriptions,
@@ -16,6 +18,7 @@ from syndicator.domain import (
 )
 
 __all__ = [
+    "accounts",
     "agreements",
     "applications",
     "audit",
@@ -24,6 +27,7 @@ __all__ = [
     "feeds",
     "findable",
     "jobs",
+    "letters",
     "publishers",
     "stories",
     "subscriptions",

@@ -121,6 +121,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("version", name=op.f("pk_license_versions")),
     )
     op.create_table(
+        "link_requests",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("next_path", sa.String(length=500), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_link_requests")),
+    )
+    op.create_index("ix_link_requests_address", "link_requests", ["address", "asked_at"], unique=False)
+    op.create_index(op.f("ix_link_requests_answered_at"), "link_requests", ["answered_at"], unique=False)
+    op.create_index("ix_link_requests_email", "link_requests", ["email", "asked_at"], unique=False)
+    op.create_table(
         "notice_versions",
         sa.Column("version", sa.String(length=40), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
@@ -148,6 +162,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_publishers_name_look"), "publishers", ["name_look"], unique=False)
     op.create_table(
+        "sign_in_tries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account_hash", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_tries")),
+    )
+    op.create_index("ix_sign_in_tries_account", "sign_in_tries", ["account_hash", "at", "address"], unique=False)
+    op.create_index("ix_sign_in_tries_address", "sign_in_tries", ["address", "at"], unique=False)
+    op.create_table(
         "sources",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(length=80), nullable=False),
@@ -165,6 +189,24 @@ def upgrade() -> None:
         sa.Column("last_success_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("staff_role", sa.String(length=20), nullable=True),
+        sa.Column("password_hash", sa.String(length=200), nullable=True),
+        sa.Column("totp_secret", sa.Text(), nullable=True),
+        sa.Column("totp_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("totp_step", sa.Integer(), nullable=False),
+        sa.Column("email_verified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_users_public_id")),
     )
     op.create_table(
         "agreements",
@@ -308,6 +350,80 @@ def upgrade() -> None:
     )
     op.create_index("ix_hub_requests_due", "hub_requests", ["next_attempt_at"], unique=False)
     op.create_table(
+        "invitations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("role", sa.String(length=20), nullable=False),
+        sa.Column("invited_by", sa.String(length=254), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_invitations_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_invitations_public_id")),
+    )
+    op.create_index("ix_invitations_publisher", "invitations", ["publisher_id"], unique=False)
+    op.create_table(
+        "letters",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("message_id", sa.String(length=120), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("recipient", sa.String(length=254), nullable=False),
+        sa.Column("reply_to", sa.String(length=254), nullable=False),
+        sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("html", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("about", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_letters_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letters")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_letters_message_id")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_letters_public_id")),
+    )
+    op.create_index("ix_letters_about", "letters", ["about"], unique=False)
+    op.create_index("ix_letters_due", "letters", ["state", "next_attempt_at"], unique=False)
+    op.create_index("ix_letters_publisher", "letters", ["publisher_id", "id"], unique=False)
+    op.create_table(
+        "memberships",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(length=20), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_memberships_publisher_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_memberships_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_memberships")),
+        sa.UniqueConstraint("user_id", "publisher_id", name=op.f("uq_memberships_user_id_publisher_id")),
+    )
+    op.create_index("ix_memberships_publisher", "memberships", ["publisher_id"], unique=False)
+    op.create_table(
+        "one_time_links",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("about", sa.String(length=32), nullable=False),
+        sa.Column("next_path", sa.String(length=500), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_one_time_links_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_one_time_links")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_one_time_links_token_hash")),
+    )
+    op.create_index("ix_one_time_links_user", "one_time_links", ["user_id"], unique=False)
+    op.create_table(
         "publisher_contacts",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("publisher_id", sa.Integer(), nullable=False),
@@ -351,6 +467,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reminders")),
         sa.UniqueConstraint("publisher_id", "about", name=op.f("uq_reminders_publisher_id_about")),
     )
+    op.create_table(
+        "sign_ins",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("code_due", sa.Boolean(), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("proven_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_sign_ins_publisher_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sign_ins_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_ins")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_sign_ins_public_id")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_sign_ins_token_hash")),
+    )
+    op.create_index("ix_sign_ins_user", "sign_ins", ["user_id", "ended_at"], unique=False)
     op.create_table(
         "stories",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -665,6 +803,8 @@ def downgrade() -> None:
         postgresql_where=sa.text("released_at IS NULL"),
     )
     op.drop_table("stories")
+    op.drop_index("ix_sign_ins_user", table_name="sign_ins")
+    op.drop_table("sign_ins")
     op.drop_table("reminders")
     op.drop_index("ix_publisher_domains_look", table_name="publisher_domains")
     op.drop_index("ix_publisher_domains_due", table_name="publisher_domains")
@@ -672,6 +812,16 @@ def downgrade() -> None:
     op.drop_table("publisher_domains")
     op.drop_index("ix_publisher_contacts_email", table_name="publisher_contacts")
     op.drop_table("publisher_contacts")
+    op.drop_index("ix_one_time_links_user", table_name="one_time_links")
+    op.drop_table("one_time_links")
+    op.drop_index("ix_memberships_publisher", table_name="memberships")
+    op.drop_table("memberships")
+    op.drop_index("ix_letters_publisher", table_name="letters")
+    op.drop_index("ix_letters_due", table_name="letters")
+    op.drop_index("ix_letters_about", table_name="letters")
+    op.drop_table("letters")
+    op.drop_index("ix_invitations_publisher", table_name="invitations")
+    op.drop_table("invitations")
     op.drop_index("ix_hub_requests_due", table_name="hub_requests")
     op.drop_table("hub_requests")
     op.drop_index("ix_feed_tokens_publisher", table_name="feed_tokens")
@@ -687,10 +837,18 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_index("ix_agreements_publisher", table_name="agreements")
     op.drop_table("agreements")
+    op.drop_table("users")
     op.drop_table("sources")
+    op.drop_index("ix_sign_in_tries_address", table_name="sign_in_tries")
+    op.drop_index("ix_sign_in_tries_account", table_name="sign_in_tries")
+    op.drop_table("sign_in_tries")
     op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
     op.drop_table("publishers")
     op.drop_table("notice_versions")
+    op.drop_index("ix_link_requests_email", table_name="link_requests")
+    op.drop_index(op.f("ix_link_requests_answered_at"), table_name="link_requests")
+    op.drop_index("ix_link_requests_address", table_name="link_requests")
+    op.drop_table("link_requests")
     op.drop_table("license_versions")
     op.drop_table("leader_leases")
     op.drop_table("job_runs")
