@@ -1,0 +1,249 @@
+"""deploy/nginx.conf in a real nginx before the application: same bytes, same ETags, nobody else's content, kills in time."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import random
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from syndicator.app import create_app
+from syndicator.config import Server
+from syndicator.documents import CODINGS, Document, answer, public_folder, read_document, write_document
+from syndicator.house import House
+from syndicator.operations.keys import create_token
+from syndicator.operations.render_feeds import render_stale
+from syndicator.web.byte_layer import ByteLayer
+from tests.conftest import ROOT
+from tests.desk import Desk
+from tests.servers import answers, end, free_port, need, start, wait_for
+
+FRAME = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/log; {user}
+events {{ worker_connections 512; }}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
+    uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
+    include {folder}/syndicator.conf;
+}}
+"""
+
+
+OTHER_SPELLINGS = ("/feeds/x/../latest.rss", "/feeds/%6catest.rss", "//feeds/latest.rss")
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Client:
+    """One kept connection to one port of loopback."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def get(self, path: str, method: str = "GET", **fields: str) -> Answer:
+        self.connection.request(method, path, headers={name.replace("_", "-"): value for name, value in fields.items()})
+        with closing(self.connection.getresponse()) as told:
+            return Answer(told.status, {name.lower(): value for name, value in told.getheaders()}, told.read())
+
+
+@dataclass
+class Nginx:
+    """A running nginx, all of whose files are in `folder`."""
+
+    client: Client
+    folder: Path
+
+
+class Quiet(WSGIRequestHandler):
+    def log_request(self, *_: object) -> None:
+        """The test says what it asked."""
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def desk(house: House) -> Desk:
+    """The house behind one proxy, with two stories out; `partners` is its private feed."""
+    config = house.config.model_copy(update={"server": Server(trusted_proxies=1)})
+    desk = Desk(replace(house, config=config))
+    desk.publish()
+    desk.publish(external_id="secret", headline="For partners too", body_html="<p>wholebody</p>")
+    render_stale(desk.house)
+    return desk
+
+
+@pytest.fixture
+def upstream(desk: Desk) -> Iterator[Client]:
+    """A client of the application itself."""
+    app = create_app(desk.house.config, desk.house)
+    layer = ByteLayer(app.wsgi_app, public_folder(desk.house.config.data_dir))
+    server = make_server("127.0.0.1", 0, layer, threaded=True, request_handler=Quiet)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    client = Client(server.port)
+    yield client
+    client.connection.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def nginx(upstream: Client) -> Iterator[Nginx]:
+    """nginx with the shipped settings; only paths and ports are the test's."""
+    folder = Path(tempfile.mkdtemp(prefix="syndicator-nginx-", dir="/tmp"))
+    port = free_port()
+    settings = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    for shipped, ours in (
+        ("/var/cache/nginx/syndicator", f"{folder}/cache"),
+        ("127.0.0.1:8080", f"127.0.0.1:{upstream.connection.port}"),
+        ("listen 80;", f"listen 127.0.0.1:{port};"),
+    ):
+        assert settings.count(shipped) == 1, shipped
+        settings = settings.replace(shipped, ours)
+    (folder / "syndicator.conf").write_text(settings)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(FRAME.format(folder=folder, user=user))
+    command = [need("nginx", "nginx"), "-e", f"{folder}/log", "-c", f"{folder}/nginx.conf"]
+    with (folder / "log").open("ab") as log:
+        process = start(command, log, signal.SIGTERM)
+    wait_for(process, lambda: answers(port), folder / "log")
+    client = Client(port)
+    yield Nginx(client, folder)
+    client.connection.close()
+    end(process, signal.SIGTERM)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def token(desk: Desk) -> str:
+    publisher = desk.publisher()
+    with desk.house.sessions.begin() as session:
+        given = session.merge(publisher)
+        return create_token(session, desk.house.catalogue, given, "partners", actor="test", at=desk.house.clock())[1]
+
+
+def same(told: Answer, expected: Any) -> None:
+    """`told` has the status, body and every header field of what documents.answer gives."""
+    assert (told.status, told.body) == (expected.status, expected.body)
+    for name, value in expected.headers:
+        assert told.headers[name.lower()] == value, name
+
+
+@pytest.mark.parametrize("path", ["latest.rss", "latest.atom", "latest.json"])
+def test_nginx_gives_the_same_bytes_and_etags_from_its_cache(desk: Desk, nginx: Nginx, path: str) -> None:
+    stored = read_document(public_folder(desk.house.config.data_dir) / path)
+    client = nginx.client
+    for coding in (*CODINGS, "br, gzip", "gzip;q=0.5, br;q=0.4", "*", "rubbish"):
+        environ = {"HTTP_ACCEPT_ENCODING": coding}
+        for _ in range(2):  # from Syndicator, then from the cache
+            same(client.get(f"/feeds/{path}", Accept_Encoding=coding), answer(stored, "GET", environ, private=False))
+        same(client.get(f"/feeds/{path}", "HEAD", Accept_Encoding=coding), answer(stored, "HEAD", environ, private=False))
+        etag = dict(answer(stored, "GET", environ, private=False).headers)["ETag"]
+        for sent in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+            told = client.get(f"/feeds/{path}", Accept_Encoding=coding, If_None_Match=sent)
+            assert (told.status, told.headers["etag"], told.body) == (304, etag, b"")
+        assert client.get(f"/feeds/{path}", Accept_Encoding=coding, If_None_Match='"other"').status == 200
+
+
+def test_polls_behind_nginx_do_not_reach_syndicator(desk: Desk, nginx: Nginx) -> None:
+    client = nginx.client
+    first = client.get("/feeds/latest.rss")
+    write_document(public_folder(desk.house.config.data_dir), "latest.rss", document(b"newer", seconds=300))
+    for query, host in (("", "a.example"), ("?x=1", "b.example"), ("?y", "c.example:81")):
+        told = client.get(f"/feeds/latest.rss{query}", Host=host, X_Forwarded_Host="evil.example")
+        assert (told.body, told.headers["etag"]) == (first.body, first.headers["etag"])
+
+
+def document(body: bytes, seconds: int) -> Document:
+    return Document("application/rss+xml", body, (), datetime(2026, 1, 1, tzinfo=UTC), seconds, cors=False, immutable=False)
+
+
+def test_a_kill_passes_the_cache_when_its_time_is_over(desk: Desk, nginx: Nginx) -> None:
+    folder = public_folder(desk.house.config.data_dir)
+    write_document(folder, "latest.rss", document(b"<rss>libel</rss>", seconds=1))
+    client = nginx.client
+    assert client.get("/feeds/latest.rss").body == b"<rss>libel</rss>"
+    write_document(folder, "latest.rss", document(b"<rss>killed</rss>", seconds=1))
+    for _ in range(100_000):
+        if client.get("/feeds/latest.rss").body == b"<rss>killed</rss>":
+            break
+    else:
+        pytest.fail("the old document was still shown")
+
+
+def test_a_shared_cache_gives_nobody_what_is_anothers(desk: Desk, nginx: Nginx, upstream: Client, token: str) -> None:
+    """Ten thousand requests, mixed: what nginx says is what Syndicator says to the same asker."""
+    basic = "Basic " + base64.b64encode(f"any:{token}".encode()).decode()
+    story = desk.publish().story
+    public = [f"/feeds/{name}.{form}" for name in ("latest", "headlines") for form in ("rss", "atom", "json")]
+    pages = ["/", "/latest", "/feeds", "/license", f"/stories/{story.public_id}", "/robots.txt", "/feeds.opml"]
+    private = ["/feeds/partners.rss", "/feeds/partners.json", f"/f/{token}/partners.atom", "/v1/me", "/v1/stories"]
+    strange = [
+        "/feeds/partners.rss/x.css",
+        f"/f/{token}/partners.rss/x.js",
+        "/feeds/none.rss",
+        "/v1/me/x.css",
+        "/feeds/latest.rss/",
+    ]
+    strange += ["/feeds/partners.rss%0a", "/feeds/partners.rss%0d%0aX:y", *OTHER_SPELLINGS]
+    askers: list[dict[str, str]] = [{}, {"Authorization": basic}, {"Authorization": "Basic eDp5"}, {"Cookie": "session=x"}]
+    dice = random.Random(7)
+    known: dict[tuple[str, str, str], tuple[int, bytes]] = {}
+    kinds = random.Random(8).choices([public, pages, private, strange], weights=[85, 10, 3, 2], k=10_000)
+    for kind in kinds:
+        path, asker, coding = (
+            dice.choice(kind),
+            dice.choices(askers, weights=[9, 1, 1, 1])[0],
+            dice.choice([*CODINGS, "br, gzip"]),
+        )
+        told = nginx.client.get(path, Accept_Encoding=coding, **asker)
+        key = (path, str(asker), coding)
+        if key not in known:
+            plain = "/feeds/latest.rss" if path in OTHER_SPELLINGS else path  # nginx reads paths as RFC 3986 section 6 says
+            once = upstream.get(plain, Accept_Encoding=coding, **asker)
+            known[key] = (once.status, once.body)
+        assert (told.status, told.body) == known[key], key
+        if kind is private:
+            assert told.headers["cache-control"] in {"private, no-store", "no-store", "private, no-cache"}, key
+    assert {known[key][0] for key in known if key[0] in strange[:7]} <= {401, 404}
+
+
+def test_nothing_private_is_ever_in_the_cache(desk: Desk, nginx: Nginx, token: str) -> None:
+    client = nginx.client
+    for path in (f"/f/{token}/partners.rss", f"/f/{token}/partners.json", "/v1/me"):
+        client.get(path)
+    basic = base64.b64encode(f"any:{token}".encode()).decode()
+    assert b"wholebody" in client.get("/feeds/partners.rss", Authorization=f"Basic {basic}").body
+    client.get("/feeds/latest.rss")
+    kept = [file.read_bytes() for file in (nginx.folder / "cache").rglob("*") if file.is_file()]
+    assert len(kept) == 1
+    assert b"KEY: /feeds/latest.rss" in kept[0]
+    assert token not in (nginx.folder / "access.log").read_text()
+
+
+def test_only_this_machine_reads_the_metrics(nginx: Nginx) -> None:
+    assert nginx.client.get("/metrics").status != 403
+    assert "allow 127.0.0.1;\n        deny all;" in (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
