@@ -22,10 +22,12 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Not now; to be tried again on the schedule, or not before `retry_after_seconds`."""
+    """Not now; to be tried again on the schedule, or not before `retry_after_seconds`. `throttled`: the endpoint asked that
+    nothing at all be sent meanwhile."""
 
     reason: str
     retry_after_seconds: float | None = None
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ class Parcel:
     """Everything a channel needs to send one delivery once. Secrets are plain here, and only here."""
 
     delivery_id: int
+    subscription_id: int
     uid: str  # what the receiver sees: equal for all attempts
     channel: str
     endpoint: str
     options: Mapping[str, Any]
     secrets: tuple[str, ...]  # the newest first; all sign
     seq: int
+    sequence: int  # the how-manieth delivery of its subscription: whoever misses one sees the gap
     event: EventType
     at: datetime  # of the event
     feeds: tuple[str, ...]

@@ -23,7 +23,7 @@ def read_answer(answer: Answer, at: datetime) -> Outcome:
         return Accepted()
     if answer.status == 410:
         return Refused("gone", ends_subscription=True)
-    return Deferred(_reason(answer), _wait_seconds(answer, at))
+    return Deferred(_reason(answer), _wait_seconds(answer, at), throttled=answer.status in {429, 503})
 
 
 def retry_after_seconds(value: str, at: datetime) -> float | None:

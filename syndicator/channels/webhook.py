@@ -11,12 +11,14 @@ import base64
 import json
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from standardwebhooks import Webhook as Signer
 
 from syndicator.channels import Answer, Outcome, Parcel, Request
 from syndicator.channels.answers import read_answer
+from syndicator.render.entry import Entry, Terms
 from syndicator.render.ninjs import render_ninjs
 from syndicator.render.plain import rfc3339
 
@@ -44,7 +46,7 @@ def webhook_body(parcel: Parcel) -> bytes:
     api = f"{terms.base_url}/v1/stories/{entry.public_id}"
     told: dict[str, Any] = {
         "seq": parcel.seq,
-        "story": render_ninjs(entry, terms),
+        "sequence": parcel.sequence,
         "notice": {"version": terms.notice_version, "text": terms.notice_text, "contact": terms.contact_email},
         "license": {"url": terms.license_url, "version": terms.license_version},
         "feeds": list(parcel.feeds),
@@ -52,9 +54,20 @@ def webhook_body(parcel: Parcel) -> bytes:
     }
     if parcel.reason:
         told["reason"] = parcel.reason
-    event = {"type": f"story.{parcel.event}", "timestamp": rfc3339(parcel.at), "data": told}
+    event = _json({"type": f"story.{parcel.event}", "timestamp": rfc3339(parcel.at), "data": told})
+    body = f'{event[:-2]},"story":{_story_json(entry, terms)}}}}}'
     # "replace": a lone surrogate has no bytes, and one odd character must not stop a kill.
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return body.encode("utf-8", "replace")
+
+
+@lru_cache(maxsize=32)
+def _story_json(entry: Entry, terms: Terms) -> str:
+    """The story is the same for all who get it, and most of the work."""
+    return _json(render_ninjs(entry, terms))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def signature_headers(uid: str, body: bytes, keys: tuple[str, ...], at: datetime) -> tuple[tuple[str, str], ...]:

@@ -2,7 +2,9 @@
 for any one receiver, no transaction open while bytes move.
 
 Deliveries are claimed only up to the event that the feed documents already show, so that no push leaves before the document that
-a poller would get contains it. Keys given to the sender: a delivery's id, or a hub request's id negated.
+a poller would get contains it. What was sent is remembered until it is recorded: while the database is away, or refuses because
+of a deadlock, nothing is forgotten and the same is tried again. Keys given to the sender: a delivery's id, or a hub request's id
+negated.
 """
 
 from __future__ import annotations
@@ -11,28 +13,25 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from time import monotonic
+from functools import partial
+from time import CLOCK_BOOTTIME, clock_gettime
+from urllib.parse import urlsplit
 
-from syndicator.channels import Answer, Deferred, Parcel, PostChannel
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
 from syndicator.delivery import hub_requests
-from syndicator.delivery.ledger import (
-    Result,
-    anything_due,
-    cancel,
-    claim_due,
-    count_due,
-    postpone,
-    release,
-    release_all,
-    renew_claims,
-    settle,
-)
+from syndicator.delivery.ledger import anything_due, cancel, claim_due, count_due, postpone, release, release_all, renew_claims
 from syndicator.delivery.living import Living
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.sender import Sender
+from syndicator.delivery.settling import Result, settle
+from syndicator.delivery.talkers import Talk, Talkers
 from syndicator.house import House
 from syndicator.operations.render_feeds import render_stale, stale_feeds
 from syndicator.storage.engine import reading
@@ -40,10 +39,18 @@ from syndicator.storage.queries import last_value
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=90)
+MARGIN_SECONDS = 20.0  # a request that starts so long before its claim lapses ends before it
 RENEW_SECONDS = 30.0
 LOOK_FOR_DEAD_SECONDS = 10.0
 BATCH = 500
 BUSY_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE_SECONDS = 5.0
+NOT_MADE = Deferred("not-made")
+
+
+def ticks() -> float:
+    """Seconds since the machine started, also while it slept; moved by nobody who sets the clock."""
+    return clock_gettime(CLOCK_BOOTTIME)
 
 
 @dataclass(slots=True)
@@ -61,107 +68,220 @@ class Turn:
 
 @dataclass(slots=True)
 class Engine:
-    """Sends what is owed. `chance` draws from [0, 1) and spreads retries."""
+    """Sends what is owed. `chance` draws from [0, 1) and spreads retries; `ticks` measures how long claims have left."""
 
     house: House
     sender: Sender
     channels: Mapping[str, PostChannel]
+    conversations: Mapping[str, ConversationChannel] = field(default_factory=dict)
+    talkers: Talkers = field(default_factory=Talkers)
     chance: Callable[[], float] = random.random
+    ticks: Callable[[], float] = ticks
     worker: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}:{os.getpid()}:{random.getrandbits(32):08x}")
     under_way: dict[int, Parcel] = field(default_factory=dict)
     verifying: dict[int, hub_requests.Verification] = field(default_factory=dict)
-    renewed_at: float = field(default_factory=monotonic)
+    unread: list[int] = field(default_factory=list)  # claimed, and not yet made into parcels
+    answers: list[tuple[int, Answer]] = field(default_factory=list)  # came back, and not yet recorded
+    talks: list[Talk] = field(default_factory=list)  # ended, and not yet recorded
+    claims_until: float = 0.0  # in ticks; what is under way is ours at least till then
+    renewed_at: float = 0.0
     living: Living | None = None
     looked_for_dead_at: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.sender.may_start = self.talkers.may_start = self._may_start
+
+    @property
+    def in_flight(self) -> int:
+        """What has been handed out and has not come back."""
+        return self.sender.in_flight + self.talkers.in_flight
+
     def turn(self, wait_seconds: float) -> Turn:
-        """Do what there is to do now, and wait at most `wait_seconds` for answers."""
+        """Do what there is to do now, and wait at most `wait_seconds` for answers. Raises DBAPIError when the database does not
+        do its part; nothing is lost then, and the next turn goes on where this one stopped."""
         done = Turn()
         self._look_for_dead()
-        seq = self._newest_seq()
-        done.rendered = len(render_stale(self.house))
-        done.claimed = self._claim(seq) + self._claim_hub_requests()
         self._keep_claims()
-        answers = self.sender.pump(wait_seconds)
-        self._record(answers)
-        done.finished = len(answers)
+        done.finished = self._record()
+        up_to_seq, done.rendered = self._render()
+        done.claimed = self._claim(up_to_seq) + self._claim_hub_requests()
+        self._pump(wait_seconds)
+        done.finished += self._record()
         return done
 
     def run(self, stopping: Callable[[], bool], *, idle_seconds: float = 0.1) -> None:
         """Take turns until `stopping()`, then let what is under way end and give the rest back."""
+        pause = 0.0
         while not stopping():
-            self.turn(idle_seconds)
+            pause = self._turn_or_pause(idle_seconds, pause, stopping)[1]
         self.drain(seconds=5.0)
 
     def work_off(self, stopping: Callable[[], bool]) -> None:
         """Take turns until nothing is due or under way, or until `stopping()`."""
+        pause = 0.0
         while not stopping():
-            if self.turn(0.1 if self.sender.in_flight else 0.0).idle and not self.sender.in_flight:
+            done, pause = self._turn_or_pause(0.1 if self.in_flight else 0.0, pause, stopping)
+            if done is not None and done.idle and not self.in_flight:
                 return
 
     def drain_due(self) -> int:
         """Send everything that is due now; returns how many attempts were made."""
         attempts = 0
         while True:
-            done = self.turn(0.2 if self.sender.in_flight else 0.0)
+            done = self.turn(0.2 if self.in_flight else 0.0)
             attempts += done.finished
-            if done.idle and not self.sender.in_flight:
+            if done.idle and not self.in_flight:
                 return attempts
 
     def drain(self, *, seconds: float) -> None:
-        """Claim nothing more; wait at most `seconds` for what is under way, then release it unsettled."""
-        deadline = monotonic() + seconds
-        while self.sender.in_flight and monotonic() < deadline:
-            self._record(self.sender.pump(0.1))
-        with self.house.sessions.begin() as session:
-            release(session, list(self.under_way), worker=self.worker)
+        """Claim and start nothing more; wait at most `seconds` for what is under way, then give back what has not been sent."""
+        deadline = self.ticks() + seconds
+        self.claims_until = 0.0  # nothing that still waits may start
+        while (self.in_flight or self.unrecorded) and self.ticks() < deadline:
+            self._pump(0.1)
+            self._try(self._record)
+        self._try(self._release)
         self.close()
 
     def close(self) -> None:
         """Break off what is under way, and leave no sign of life."""
         self.sender.close()
+        self.talkers.close()
         if self.living is not None:
             self.living.close()
             self.living = None
+
+    def _turn_or_pause(self, wait_seconds: float, pause: float, stopping: Callable[[], bool]) -> tuple[Turn | None, float]:
+        """Take a turn; where the database does not do its part, go on without it for a while, longer each time (`pause`)."""
+        try:
+            return self.turn(wait_seconds), 0.0
+        except SQLAlchemyError as error:
+            pause = min(max(2 * pause, 0.1), LONGEST_PAUSE_SECONDS)
+            log.warning("database not usable error=%s unrecorded=%s", _word(error), self.unrecorded)
+            self._pump_for(pause * (0.5 + self.chance() / 2), stopping)
+            return None, pause
+
+    def _pump_for(self, seconds: float, stopping: Callable[[], bool]) -> None:
+        """Go on with what is under way, without the database."""
+        until = self.ticks() + seconds
+        while self.ticks() < until and not stopping():
+            self._pump(min(0.1, seconds))
+
+    def _pump(self, seconds: float) -> None:
+        """Move what is under way on, and keep what came back."""
+        self.talks += self.talkers.finished()
+        self.answers += self.sender.pump(min(seconds, 0.02) if self.talkers.in_flight else seconds)
+        self.talks += self.talkers.finished()
+
+    @property
+    def unrecorded(self) -> int:
+        return len(self.answers) + len(self.talks)
+
+    def _try(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except SQLAlchemyError as error:
+            log.warning("database not usable error=%s unrecorded=%s", _word(error), self.unrecorded)
+
+    def _release(self) -> None:
+        with self.house.sessions.begin() as session:
+            release(session, [*self.under_way, *self.unread], worker=self.worker)
 
     def _look_for_dead(self) -> None:
         """Show that we live, and take back what workers of this machine had claimed when they died."""
         if self.living is None:
             self.living = Living(self.house.config.data_dir / "locks", self.worker)
-        elif monotonic() - self.looked_for_dead_at < LOOK_FOR_DEAD_SECONDS:
+        elif self.ticks() - self.looked_for_dead_at < LOOK_FOR_DEAD_SECONDS:
             return
-        self.looked_for_dead_at = monotonic()
         with self.living.dead() as names:
             if names:
                 with self.house.sessions.begin() as session:
                     count = release_all(session, names)
                 log.warning("workers died workers=%s claims_back=%s", len(names), count)
+        self.looked_for_dead_at = self.ticks()
 
-    def _newest_seq(self) -> int:
+    def _may_start(self, key: int) -> bool:
+        """Whether the request `key` may leave now: its claim is ours for as long as an exchange can take."""
+        return key < 0 or (key in self.under_way and self.ticks() < self.claims_until - MARGIN_SECONDS)
+
+    def _keep_claims(self) -> None:
+        """Renew the claims of what is under way before they lapse; what others took meanwhile is not sent."""
+        if not self.under_way or self.ticks() - self.renewed_at < RENEW_SECONDS:
+            return
+        started = self.ticks()
+        with self.house.sessions.begin() as session:
+            kept = renew_claims(session, list(self.under_way), worker=self.worker, at=self.house.clock(), lease=LEASE)
+        self.renewed_at, self.claims_until = started, started + LEASE.total_seconds()
+        for lost in set(self.under_way) - kept:
+            log.warning("claim lost delivery=%s", self.under_way[lost].uid)
+            del self.under_way[lost]
+
+    def _render(self) -> tuple[int, int]:
+        """Bring the documents up to date; returns the event up to which they show everything, and how many were rendered.
+
+        A document that cannot be made must not hold up every push: it is logged, and the pushes go.
+        """
         with reading(self.house.sessions) as session:
-            return last_value(session, "events")
+            seq = last_value(session, "events")
+        try:
+            return seq, len(render_stale(self.house))
+        except SQLAlchemyError:
+            raise
+        except Exception:
+            log.exception("feed documents not rendered")
+            return seq, 0
 
     def _claim(self, up_to_seq: int) -> int:
-        room = min(self.sender.room(), BATCH)
+        if not self.unread:
+            self._claim_rows(up_to_seq)
+        count = len(self.unread)
+        if count:
+            self._submit_claimed()
+        return count
+
+    def _claim_rows(self, up_to_seq: int) -> None:
+        room = min(self.sender.room(), self.talkers.room() if self.conversations else BATCH, BATCH)
         at = self.house.clock()
         if room <= 0:
-            return 0
+            return
         with reading(self.house.sessions) as session:
             if not anything_due(session, at=at):
-                return 0
+                return
+        started = self.ticks()
+        held = Counter(parcel.subscription_id for parcel in self.under_way.values())
         with self.house.sessions.begin() as session:
-            ids = claim_due(session, worker=self.worker, at=at, limit=room, up_to_seq=up_to_seq, lease=LEASE)
-        if not ids:
-            return 0
+            ids = claim_due(session, worker=self.worker, at=at, limit=room, up_to_seq=up_to_seq, lease=LEASE, held=held)
+        self.unread = [delivery_id for delivery_id in ids if delivery_id not in self.under_way]
+        if not self.under_way:
+            self.renewed_at, self.claims_until = started, started + LEASE.total_seconds()
+
+    def _submit_claimed(self) -> None:
+        at = self.house.clock()
         with reading(self.house.sessions) as session:
-            load = load_parcels(session, self.house, ids, at=at)
+            load = load_parcels(session, self.house, self.unread, at=at)
         if load.refused:
             with self.house.sessions.begin() as session:
                 cancel(session, load.refused, worker=self.worker, at=at)
+        self.unread = []
+        unmade = load.unmade
         for parcel in load.parcels:
+            try:
+                self._hand_out(parcel, at)
+            except Exception:  # one story or endpoint that we cannot make a request of must not stop the others
+                log.exception("request not made delivery=%s channel=%s", parcel.uid, parcel.channel)
+                unmade.append(parcel.delivery_id)
+        self._settle([Result(delivery_id, NOT_MADE, Answer(status=0, error=NOT_MADE.reason)) for delivery_id in unmade], at)
+
+    def _hand_out(self, parcel: Parcel, at: datetime) -> None:
+        channel = self.channels.get(parcel.channel)
+        if channel is not None:
+            request = channel.request(parcel, at)
             self.under_way[parcel.delivery_id] = parcel
-            self.sender.submit(parcel.delivery_id, self.channels[parcel.channel].request(parcel, at))
-        return len(ids)
+            self.sender.submit(parcel.delivery_id, request)
+        else:
+            conversation = self.conversations[parcel.channel]
+            self.under_way[parcel.delivery_id] = parcel
+            self.talkers.submit(Talk(parcel.delivery_id, host_of(parcel.endpoint), partial(conversation.deliver, parcel, at)))
 
     def _claim_hub_requests(self) -> int:
         at = self.house.clock()
@@ -175,65 +295,100 @@ class Engine:
             self.sender.submit(-verification.request_id, verification.request)
         return len(verifications)
 
-    def _keep_claims(self) -> None:
-        """Renew the claims of what is under way before they lapse."""
-        if not self.under_way or monotonic() - self.renewed_at < RENEW_SECONDS:
-            return
-        self.renewed_at = monotonic()
-        with self.house.sessions.begin() as session:
-            kept = renew_claims(session, list(self.under_way), worker=self.worker, at=self.house.clock(), lease=LEASE)
-        for lost in set(self.under_way) - kept:
-            log.warning("claim lost delivery=%s", lost)
-            del self.under_way[lost]
-
-    def _record(self, answers: list[tuple[int, Answer]]) -> None:
+    def _record(self) -> int:
+        """Record what came back; returns how many. What could not be recorded is kept for the next time."""
+        if not self.unrecorded:
+            return 0
         at = self.house.clock()
-        results, busy = [], []
-        verified = [(self.verifying.pop(-key), answer) for key, answer in answers if -key in self.verifying]
-        for key, answer in answers:
-            parcel = self.under_way.pop(key, None)
-            if parcel is None:
-                continue
-            if answer.error == "busy":
-                busy.append(key)
-            else:
-                results.append(self._judge(parcel, answer, at))
+        answers, talks = list(self.answers), list(self.talks)
+        verified = [(self.verifying[-key], answer) for key, answer in answers if -key in self.verifying]
+        ours = [(self.under_way[key], answer) for key, answer in answers if key in self.under_way]
         if verified:
             with self.house.sessions.begin() as session:
                 hub_requests.settle(session, self.house, verified, at=at)
-        if busy:
-            with self.house.sessions.begin() as session:
-                postpone(session, busy, worker=self.worker, until=at + BUSY_PAUSE)
-        if results:
-            self._settle(results, at)
+            for verification, _ in verified:
+                self.verifying.pop(verification.request_id, None)
+        self._give_back([parcel for parcel, answer in ours if answer.error == "busy"], at + BUSY_PAUSE)
+        held_back = [parcel for parcel, answer in ours if answer.error == "not-started"]
+        held_back += [self.under_way[talk.key] for talk in talks if talk.outcome is None and talk.key in self.under_way]
+        self._give_back(held_back, None)
+        tried = [(parcel, answer) for parcel, answer in ours if answer.error not in {"busy", "not-started"}]
+        results = [self._judge(parcel, answer, at) for parcel, answer in tried]
+        results += [
+            Result(talk.key, talk.outcome, Answer(status=0, duration_ms=talk.duration_ms))
+            for talk in talks
+            if talk.outcome is not None and talk.key in self.under_way
+        ]
+        self._settle(results, at)
+        del self.answers[: len(answers)], self.talks[: len(talks)]
+        return len(answers) + len(talks)
+
+    def _give_back(self, parcels: Sequence[Parcel], until: datetime | None) -> None:
+        """Let go of what was not tried: to be claimed again from `until` on, or at once."""
+        ids = [parcel.delivery_id for parcel in parcels]
+        if not ids:
+            return
+        with self.house.sessions.begin() as session:
+            if until is None:
+                release(session, ids, worker=self.worker)
+            else:
+                postpone(session, ids, worker=self.worker, until=until)
+        for delivery_id in ids:
+            self.under_way.pop(delivery_id, None)
 
     def _judge(self, parcel: Parcel, answer: Answer, at: datetime) -> Result:
         outcome = self.channels[parcel.channel].read(answer, at)
-        reason = outcome.reason if isinstance(outcome, Deferred) else type(outcome).__name__.lower()
+        return Result(parcel.delivery_id, outcome, answer)
+
+    def _settle(self, results: Sequence[Result], at: datetime) -> None:
+        """Record the attempts, in one transaction; one that cannot be recorded for a reason of its own is set aside alone."""
+        if not results:
+            return
+        try:
+            with self.house.sessions.begin() as session:
+                spread = {result.delivery_id: self.chance() for result in results}
+                given_up = settle(session, self.house, results, worker=self.worker, at=at, spread=spread)
+        except Exception as error:
+            if _passing(error):
+                raise
+            if len(results) > 1:
+                for result in results:
+                    self._settle([result], at)
+                return
+            log.exception("attempt not recorded delivery=%s", results[0].delivery_id)  # it is tried again when its claim lapses
+            given_up = []
+        for result in results:
+            if (parcel := self.under_way.pop(result.delivery_id, None)) is not None:
+                self._log_attempt(parcel, result)
+        for delivery in given_up:
+            log.warning("delivery given up delivery=%s reason=%s", delivery.id, delivery.last_reason)
+
+    def _log_attempt(self, parcel: Parcel, result: Result) -> None:
+        outcome, answer = result.outcome, result.answer
         log.info(
             "attempt delivery=%s channel=%s outcome=%s status=%s ms=%s",
             parcel.uid,
             parcel.channel,
-            reason,
+            outcome.reason if isinstance(outcome, Deferred) else type(outcome).__name__.lower(),
             answer.status,
             answer.duration_ms,
         )
-        return Result(parcel.delivery_id, outcome, answer)
 
-    def _settle(self, results: list[Result], at: datetime) -> None:
-        push = self.house.config.push
-        with self.house.sessions.begin() as session:
-            given_up = settle(
-                session,
-                results,
-                worker=self.worker,
-                at=at,
-                schedule_seconds=push.retry_schedule_seconds,
-                spread={result.delivery_id: self.chance() for result in results},
-                disable_after=timedelta(days=push.disable_after_days),
-            )
-        for delivery in given_up:
-            log.warning("delivery given up delivery=%s reason=%s", delivery.id, delivery.last_reason)
+
+def host_of(endpoint: str) -> str:
+    """Return what an endpoint shares with others on the same server: its host, or what follows the @ of an e-mail address."""
+    return urlsplit(endpoint).hostname or endpoint.rpartition("@")[2]
+
+
+def _passing(error: Exception) -> bool:
+    """Whether the same may succeed later: the database is away, busy, full, or broke a deadlock; all else is about the rows."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
+    return isinstance(error, PoolTimeout)
+
+
+def _word(error: SQLAlchemyError) -> str:
+    return type(getattr(error, "orig", None) or error).__name__
 
 
 def count_to_do(house: House) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import and_, select
@@ -20,13 +21,16 @@ from syndicator.operations.agreements import grants_of
 from syndicator.operations.entries import entry_of, feed_of
 from syndicator.render.entry import Entry, Feed
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What can be sent, and what may not be sent any more, with the reason."""
+    """What can be sent; what may not be sent any more, with the reason; and what no parcel could be made of."""
 
-    parcels: list[Parcel]
-    refused: dict[int, str]
+    parcels: list[Parcel] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    unmade: list[int] = field(default_factory=list)
 
 
 def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: datetime) -> Load:
@@ -44,20 +48,20 @@ def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: date
         )
         .order_by(Delivery.lane, Delivery.next_attempt_at)
     )
-    load = Load([], {})
-    entries: dict[tuple[int, int], Entry] = {}
+    load = Load()
+    contents = _Contents(house)
     rows = session.execute(wanted).all()
     grants = _standing_grants(session, house, [delivery for delivery, _ in rows], at)
     for delivery, version in rows:
-        story = delivery.event.story
-        decision = _judge(delivery, story, house, grants, at)
+        decision = _judge(delivery, delivery.event.story, house, grants, at)
         if not decision.granted:
             load.refused[delivery.id] = decision.reason.value
             continue
-        key = (story.id, version.number)
-        if key not in entries:
-            entries[key] = entry_of(story, version, house.terms)
-        load.parcels.append(_parcel(delivery, entries[key], house, at))
+        try:
+            load.parcels.append(_parcel(delivery, version, contents, at))
+        except Exception:  # one story, or one secret that cannot be read, must not stop the others
+            log.exception("parcel not made delivery=%s", delivery.id)
+            load.unmade.append(delivery.id)
     return load
 
 
@@ -74,6 +78,28 @@ def _standing_grants(
     return {holder: tuple(grant for grant in grants if grant.quota is None) for holder, grants in found.items()}
 
 
+class _Contents:
+    """Entries and feed frames of one load, made once for all who get the same."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.terms = house.terms
+        self._entries: dict[tuple[int, int], Entry] = {}
+        self._frames: dict[tuple[str, int], Feed | None] = {}
+
+    def entry(self, story: Story, version: StoryVersion) -> Entry:
+        key = (story.id, version.number)
+        if key not in self._entries:
+            self._entries[key] = entry_of(story, version, self.terms)
+        return self._entries[key]
+
+    def frame(self, feed: str, event: Event, entry: Entry) -> Feed | None:
+        key = (feed, event.seq)
+        if key not in self._frames:
+            self._frames[key] = _frame(feed, event, entry, self.house)
+        return self._frames[key]
+
+
 def _judge(delivery: Delivery, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
     """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it."""
     if delivery.event.type.withdraws:
@@ -85,22 +111,25 @@ def _judge(delivery: Delivery, story: Story, house: House, grants: Mapping[int, 
     return decide(viewer, story, Purpose.TAKE, at)
 
 
-def _parcel(delivery: Delivery, entry: Entry, house: House, at: datetime) -> Parcel:
-    subscription, event = delivery.subscription, delivery.event
+def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:
+    subscription, event, house = delivery.subscription, delivery.event, contents.house
+    entry = contents.entry(event.story, version)
     return Parcel(
         delivery_id=delivery.id,
+        subscription_id=subscription.id,
         uid=delivery_uid(subscription.public_id, event.seq),
         channel=subscription.channel.value,
         endpoint=subscription.endpoint,
         options=subscription.options,
         secrets=_secrets(subscription, house, at),
         seq=event.seq,
+        sequence=delivery.sequence or 0,
         event=event.type,
         at=event.at,
         feeds=tuple(event.feeds),
         entry=entry,
-        terms=house.terms,
-        feed=_frame(subscription, event, entry, house) if subscription.channel is ChannelKind.WEBSUB else None,
+        terms=contents.terms,
+        feed=contents.frame(subscription.feed, event, entry) if subscription.channel is ChannelKind.WEBSUB else None,
         topic=house.vault.unlock(subscription.topic) if subscription.topic else "",
         reason=event.reason,
     )
@@ -113,8 +142,8 @@ def _secrets(subscription: Subscription, house: House, at: datetime) -> tuple[st
     return tuple(house.vault.unlock(secret) for secret in locked if secret)
 
 
-def _frame(subscription: Subscription, event: Event, entry: Entry, house: House) -> Feed | None:
-    definition = house.catalogue.find(subscription.feed)
+def _frame(feed: str, event: Event, entry: Entry, house: House) -> Feed | None:
+    definition = house.catalogue.find(feed)
     if definition is None:
         return None
     return feed_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import socket
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, NamedTuple
@@ -47,7 +48,8 @@ class Sender:
     SLOW_SECONDS gives its place up to the next one and goes on beside (at most `concurrency` of those); its host starts in the
     slow lane, a quarter of the places, until it answers quickly again. More than `backlog` waiting requests should not be
     submitted: `room()` says how many may. A host with an eighth of them waiting, or slow hosts with a quarter, take no more:
-    such a request is answered `busy` at once and was not tried.
+    such a request is answered `busy` at once and was not tried. `may_start` is asked for each key just before its request leaves;
+    one that may not is answered `not-started`.
     """
 
     def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
@@ -69,6 +71,7 @@ class Sender:
         self._epoll.register(self._look_ups.descriptor, select.EPOLLIN)
         self._polled: set[int] = set()
         self._timer_at: float | None = None
+        self.may_start: Callable[[int], bool] = lambda _key: True
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -153,9 +156,14 @@ class Sender:
                 self._line_up(host)
 
     def _start(self, host: _Host, lane: _Lane) -> None:
-        wire = self._idle.pop() if self._idle else _Wire(self._outbound)
-        wire.load(host.waiting.popleft())
+        job = host.waiting.popleft()
         self._queued -= 1
+        if not self.may_start(job.key):
+            self._finished.append((job.key, Answer(status=0, error="not-started")))
+            self._forget_if_idle(host)
+            return
+        wire = self._idle.pop() if self._idle else _Wire(self._outbound)
+        wire.load(job)
         host.active += 1
         lane.under_way[wire] = monotonic()
         addresses = [host.name] if self._needs_no_look_up(host.name) else self._look_ups.known(host.name)
@@ -261,11 +269,14 @@ class Sender:
         else:
             self._slow_hosts.pop(host.name, None)
         self._line_up(host)
-        if not host.active and not host.waiting:
-            del self._hosts[host.name]
+        self._forget_if_idle(host)
         self._finished.append((wire.job.key, replace(answer, duration_ms=int(seconds * 1000))))
         wire.unload()
         self._idle.append(wire)
+
+    def _forget_if_idle(self, host: _Host) -> None:
+        if not host.active and not host.waiting:
+            del self._hosts[host.name]
 
     def _watch(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
         """Libcurl says which events of a socket it wants to hear of."""

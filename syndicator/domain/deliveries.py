@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from syndicator.domain.base import Base, choice
+from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event
 from syndicator.domain.subscriptions import Subscription
 
@@ -60,6 +62,7 @@ class Delivery(Base):
             "ix_deliveries_due",
             "lane",
             "next_attempt_at",
+            "event_seq",
             sqlite_where=text("state = 'owed'"),
             postgresql_where=text("state = 'owed'"),
         ),
@@ -79,6 +82,7 @@ class Delivery(Base):
     event_seq: Mapped[int] = mapped_column(ForeignKey("events.seq"))
     story_id: Mapped[int] = mapped_column(ForeignKey("stories.id"))
     version_number: Mapped[int]
+    sequence: Mapped[int | None] = mapped_column(BigInteger)  # the how-manieth sent to its subscription; None until claimed first
     state: Mapped[DeliveryState] = mapped_column(choice(DeliveryState), default=DeliveryState.OWED)
     lane: Mapped[int] = mapped_column(SmallInteger, default=1)
     created_at: Mapped[datetime]
@@ -106,7 +110,47 @@ class Attempt(Base):
     reason: Mapped[str] = mapped_column(String(200), default="")
     status: Mapped[int | None]  # HTTP status, where there was one
     duration_ms: Mapped[int]
+    headers: Mapped[dict[str, Any]] = mapped_column(default=dict)  # of the answer; some of them, masked
     answer: Mapped[str] = mapped_column(Text, default="")  # a bounded excerpt
+
+
+class Acknowledgement(Base):
+    """One publisher's word, asked for or given, that it has acted on a correction, kill or takedown of a story it had."""
+
+    __tablename__ = "acknowledgements"
+    __table_args__ = (
+        UniqueConstraint("publisher_id", "event_seq"),
+        Index("ix_acknowledgements_event", "event_seq"),
+        Index(
+            "ix_acknowledgements_due",
+            "remind_at",
+            sqlite_where=text("remind_at IS NOT NULL"),
+            postgresql_where=text("remind_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"))
+    event_seq: Mapped[int] = mapped_column(ForeignKey("events.seq"))
+    asked_at: Mapped[datetime]
+    reminders: Mapped[int] = mapped_column(default=0)  # letters sent, the first one included
+    remind_at: Mapped[datetime | None]  # None: acknowledged, overtaken by something newer, or nothing more to be sent
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str] = mapped_column(String(254), default="")
+    overtaken: Mapped[bool] = mapped_column(default=False)  # a newer correction or kill of the story asks instead
+
+    publisher: Mapped[Publisher] = relationship()
+    event: Mapped[Event] = relationship()
+
+
+class Tally(Base):
+    """A number that only grows, kept for those who watch the service: attempts by channel and outcome, how long they took."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    labels: Mapped[str] = mapped_column(String(120), primary_key=True)  # such as webhook/accepted
+    value: Mapped[float] = mapped_column(default=0.0)
 
 
 def delivery_uid(subscription_public_id: str, event_seq: int) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from syndicator.domain.base import Base, choice
@@ -27,6 +27,15 @@ class SubscriptionState(StrEnum):
     ENDED = "ended"  # unsubscribed, gone (410), lease over, or removed
 
 
+class Told(StrEnum):
+    """What the owner has been told about an endpoint that fails; each once, until it has recovered."""
+
+    NOTHING = "nothing"
+    FAILING = "failing"
+    GIVEN_UP = "given_up"
+    PAUSED = "paused"
+
+
 class Subscription(Base):
     """One feed's events, owed to one endpoint."""
 
@@ -35,6 +44,12 @@ class Subscription(Base):
         # INSERT … SELECT of what an event owes reads exactly this.
         Index("ix_subscriptions_owed", "feed", "state"),
         Index("ix_subscriptions_publisher", "publisher_id"),
+        Index(
+            "ix_subscriptions_resting",
+            "resting_until",
+            sqlite_where=text("resting_until IS NOT NULL"),
+            postgresql_where=text("resting_until IS NOT NULL"),
+        ),
         UniqueConstraint("websub_key"),
     )
 
@@ -58,8 +73,14 @@ class Subscription(Base):
     )  # SHA-256 of topic and callback: they are the identity (WebSub 5.1)
     lease_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
-    failing_since: Mapped[datetime | None]
+    signing_key: Mapped[str | None] = mapped_column(Text)  # Ed25519, encrypted; None: signatures v1 only
+    last_sequence: Mapped[int] = mapped_column(BigInteger, default=0)  # of the newest delivery that was numbered
     last_delivered_at: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
+    failures_in_row: Mapped[int] = mapped_column(default=0)
+    resting_until: Mapped[datetime | None]  # the breaker is open till then, then half open until an attempt settles it
+    told: Mapped[Told] = mapped_column(choice(Told), default=Told.NOTHING)
+    paused_after_seq: Mapped[int | None]  # the newest event when it was paused; resuming catches up from there
 
     publisher: Mapped[Publisher | None] = relationship()
 
@@ -68,13 +89,14 @@ class HubRequest(Base):
     """A WebSub request that was answered 202 and is still to be verified at its callback, or a denial still to be told."""
 
     __tablename__ = "hub_requests"
-    __table_args__ = (Index("ix_hub_requests_due", "next_attempt_at"),)
+    __table_args__ = (Index("ix_hub_requests_due", "next_attempt_at"), Index("ix_hub_requests_host", "host"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mode: Mapped[str] = mapped_column(String(12))  # subscribe, unsubscribe, denied
     websub_key: Mapped[str] = mapped_column(String(64), unique=True)  # a newer request takes the place of an older one
     topic: Mapped[str] = mapped_column(Text)  # encrypted, since a private one holds a token
     callback: Mapped[str] = mapped_column(String(2048))
+    host: Mapped[str] = mapped_column(String(255))  # of the callback; it is asked so many times a minute
     secret: Mapped[str | None] = mapped_column(Text)  # encrypted
     lease_seconds: Mapped[int]
     publisher_id: Mapped[int | None] = mapped_column(ForeignKey("publishers.id"))
@@ -82,3 +104,13 @@ class HubRequest(Base):
     created_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
+
+
+class CallbackHost(Base):
+    """How often a host was asked to verify in one minute, so that nobody can have us flood a server that is not theirs."""
+
+    __tablename__ = "callback_hosts"
+
+    host: Mapped[str] = mapped_column(String(255), primary_key=True)
+    minute: Mapped[int] = mapped_column(BigInteger)  # since 1970
+    asked: Mapped[int] = mapped_column(default=0)

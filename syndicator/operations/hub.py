@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -74,6 +75,7 @@ def keep_request(
         websub_key=key,
         topic=house.vault.lock(topic),
         callback=callback,
+        host=urlsplit(callback).hostname or "",
         secret=house.vault.lock(secret) if secret else None,
         lease_seconds=lease_seconds,
         publisher_id=known.publisher.id if known and known.publisher else None,

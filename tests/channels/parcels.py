@@ -17,12 +17,14 @@ def parcel(**changes: Any) -> Parcel:
     return replace(
         Parcel(
             delivery_id=7,
+            subscription_id=3,
             uid="dlv_abc_41",
             channel="webhook",
             endpoint="https://partner.example/hook?k=1",
             options={},
             secrets=(SECRET,),
             seq=41,
+            sequence=5,
             event=EventType.CORRECTED,
             at=NOON,
             feeds=("latest",),

@@ -59,7 +59,7 @@ def test_other_failures_are_tried_again_and_keep_to_the_schedule(status: int) ->
     ],
 )
 def test_retry_after_is_honoured_within_a_minute_and_a_day(status: int, asked: str, waits: float | None) -> None:
-    assert read(status, retry_after=asked) == Deferred(f"http-{status}", waits)
+    assert read(status, retry_after=asked) == Deferred(f"http-{status}", waits, throttled=status in {429, 503})
 
 
 def test_a_time_out_waits_at_least_a_minute() -> None:

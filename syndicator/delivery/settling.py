@@ -1,0 +1,208 @@
+"""Settling: what an attempt's outcome means for the delivery, for its endpoint, and for whom it has to be told.
+
+An endpoint that fails RESTS_AFTER times in a row is left alone for a while, longer each time, then tried with one delivery (a
+circuit breaker); its state is in the subscription's row, where every worker sees it. What succeeds is settled in bulk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session, aliased
+
+from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
+from syndicator.delivery.ledger import KEEP, unclaimed
+from syndicator.domain.deliveries import OWED, Attempt, Delivery, DeliveryState, next_attempt_at
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
+from syndicator.house import House
+from syndicator.operations.endpoints import pause_failing, tell_owner
+from syndicator.operations.subscriptions import cancel_owed
+
+KEPT_OF_ANSWER = 2000
+KEPT_HEADERS, KEPT_OF_HEADER = 20, 200
+MASKED_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization", "www-authenticate", "x-api-key"})
+RESTS_AFTER = 8
+FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=15)
+TELL_AFTER_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One attempt's end."""
+
+    delivery_id: int
+    outcome: Outcome
+    answer: Answer
+
+
+def settle(
+    session: Session, house: House, results: Sequence[Result], *, worker: str, at: datetime, spread: Mapping[int, float]
+) -> list[Delivery]:
+    """Record each attempt and what follows from it; returns the deliveries that were given up.
+
+    `spread` gives each delivery's chance number in [0, 1). A result whose claim was lost meanwhile changes nothing.
+    """
+    ours = select(Delivery).where(
+        Delivery.id.in_([result.delivery_id for result in results]), Delivery.state == OWED, Delivery.claimed_by == worker
+    )
+    rows = {row.id: row for row in session.scalars(ours.order_by(Delivery.id).with_for_update())}
+    held = [result for result in results if result.delivery_id in rows]
+    if not held:
+        return []
+    subscriptions = _subscriptions(session, {row.subscription_id for row in rows.values()})
+    session.execute(insert(Attempt), [_attempt(result, at) for result in held])
+    _accept(
+        session, house, [rows[result.delivery_id] for result in held if isinstance(result.outcome, Accepted)], subscriptions, at
+    )
+    for result in held:
+        if not isinstance(result.outcome, Accepted):
+            row = rows[result.delivery_id]
+            _apply(row, result.outcome, at, house.config.push.retry_schedule_seconds, spread.get(row.id, 0.0))
+            _judge_endpoint(session, house, subscriptions[row.subscription_id], row, result.outcome, at, spread.get(row.id, 0.0))
+    session.flush()
+    _drop_overtaken(session, list(rows.values()), at)
+    return [row for row in rows.values() if row.state is DeliveryState.GIVEN_UP]
+
+
+def rest_after(failures: int, spread: float) -> timedelta | None:
+    """Return how long an endpoint that failed so often in a row is left alone, None while that is not often enough."""
+    if failures < RESTS_AFTER:
+        return None
+    doublings = min(failures - RESTS_AFTER, 10)
+    return min(FIRST_REST * float(2**doublings), LONGEST_REST) * (1 + spread / 5)
+
+
+def _subscriptions(session: Session, ids: set[int]) -> dict[int, Subscription]:
+    wanted = select(Subscription).where(Subscription.id.in_(ids)).order_by(Subscription.id).with_for_update()
+    return {subscription.id: subscription for subscription in session.scalars(wanted)}
+
+
+def _attempt(result: Result, at: datetime) -> dict[str, object]:
+    match result.outcome:
+        case Accepted():
+            word, reason = "accepted", ""
+        case Deferred(reason=reason):
+            word = "deferred"
+        case Refused(reason=reason):
+            word = "refused"
+    answer = result.answer
+    return {
+        "delivery_id": result.delivery_id,
+        "at": at,
+        "outcome": word,
+        "reason": reason[:200],
+        "status": answer.status or None,
+        "duration_ms": answer.duration_ms,
+        "headers": {
+            _storable(name)[:60]: "…" if name in MASKED_HEADERS else _storable(value)[:KEPT_OF_HEADER]
+            for name, value in list(answer.headers.items())[:KEPT_HEADERS]
+        },
+        "answer": _storable(answer.body[:KEPT_OF_ANSWER].decode("utf-8", "replace")),
+    }
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL takes no NUL in text."""
+    return text.replace("\x00", "")
+
+
+def _accept(
+    session: Session, house: House, rows: list[Delivery], subscriptions: Mapping[int, Subscription], at: datetime
+) -> None:
+    """Settle what was delivered, and clear the record of the endpoints that took it."""
+    if not rows:
+        return
+    done = update(Delivery).where(Delivery.id.in_([row.id for row in rows]))
+    settled = {"state": DeliveryState.DELIVERED, "settled_at": at, "next_attempt_at": None, "last_reason": ""}
+    free = {"claimed_by": None, "claimed_until": None, "attempt_count": Delivery.attempt_count + 1}
+    session.execute(done.values(**settled, **free), execution_options=KEEP)
+    working = {row.subscription_id for row in rows}
+    for subscription in (subscriptions[subscription_id] for subscription_id in working):
+        if subscription.told is not Told.NOTHING:
+            tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
+    well = update(Subscription).where(Subscription.id.in_(working))
+    cleared = {"failing_since": None, "failures_in_row": 0, "resting_until": None}
+    session.execute(well.values(last_delivered_at=at, **cleared), execution_options=KEEP)
+    for subscription_id in working:
+        session.expire(subscriptions[subscription_id])
+
+
+def _apply(row: Delivery, outcome: Outcome, at: datetime, schedule_seconds: Sequence[int], spread: float) -> None:
+    """Move `row` to where a failure leads."""
+    row.claimed_by = row.claimed_until = None
+    row.attempt_count += 1
+    if isinstance(outcome, Refused):
+        row.state, row.settled_at, row.next_attempt_at, row.last_reason = DeliveryState.GIVEN_UP, at, None, outcome.reason[:200]
+    elif isinstance(outcome, Deferred):
+        again = next_attempt_at(schedule_seconds, row.attempt_count, at, spread)
+        row.last_reason = outcome.reason[:200]
+        if again is None:
+            row.state, row.settled_at, row.next_attempt_at = DeliveryState.GIVEN_UP, at, None
+        else:
+            wait = outcome.retry_after_seconds
+            row.next_attempt_at = max(again, at + timedelta(seconds=wait * (1 + spread / 5))) if wait else again
+
+
+def _judge_endpoint(
+    session: Session,
+    house: House,
+    subscription: Subscription,
+    row: Delivery,
+    outcome: Outcome,
+    at: datetime,
+    spread: float,
+) -> None:
+    """Note that the endpoint failed: it rests when it has failed often, is paused after days of nothing else, "gone" ends it.
+
+    A WebSub subscriber is kept until its lease ends, however it fails (WebSub 7).
+    """
+    if isinstance(outcome, Refused) and outcome.ends_subscription:
+        subscription.state, subscription.state_reason = SubscriptionState.ENDED, f"the endpoint answered: {outcome.reason}"
+        session.flush()
+        cancel_owed(session, subscription.id, "the subscription has ended", at=at)
+        tell_owner(session, house, subscription, Told.PAUSED, outcome.reason, at=at)
+        return
+    subscription.failing_since = subscription.failing_since or at
+    subscription.failures_in_row += 1
+    rests = [rest_after(subscription.failures_in_row, spread)]
+    if isinstance(outcome, Deferred) and outcome.throttled:
+        rests.append(timedelta(seconds=outcome.retry_after_seconds or 0))
+    rest = max((rest for rest in rests if rest is not None), default=None)
+    if rest is not None:
+        subscription.resting_until = max(at + rest, subscription.resting_until or at)
+    if subscription.channel is ChannelKind.WEBSUB:
+        return
+    if subscription.state is SubscriptionState.ACTIVE and _failing_long(subscription, house, at):
+        pause_failing(session, subscription, row.last_reason)
+        tell_owner(session, house, subscription, Told.PAUSED, row.last_reason, at=at)
+    elif row.state is DeliveryState.GIVEN_UP:
+        tell_owner(session, house, subscription, Told.GIVEN_UP, row.last_reason, at=at)
+    elif row.attempt_count >= TELL_AFTER_TRIES:
+        tell_owner(session, house, subscription, Told.FAILING, row.last_reason, at=at)
+
+
+def _failing_long(subscription: Subscription, house: House, at: datetime) -> bool:
+    limit = timedelta(days=house.config.push.disable_after_days)
+    return subscription.failing_since is not None and at - subscription.failing_since >= limit
+
+
+def _drop_overtaken(session: Session, rows: list[Delivery], at: datetime) -> None:
+    """Supersede what was in flight, or lapsed, while something newer for the same story and subscription came to be owed."""
+    newer = aliased(Delivery)
+    overtaken = (
+        select(newer.id)
+        .where(
+            newer.subscription_id == Delivery.subscription_id,
+            newer.story_id == Delivery.story_id,
+            newer.event_seq > Delivery.event_seq,
+        )
+        .exists()
+    )
+    dropped = update(Delivery).where(
+        Delivery.story_id.in_({row.story_id for row in rows}), Delivery.state == OWED, unclaimed(at), overtaken
+    )
+    superseded = {"state": DeliveryState.SUPERSEDED, "settled_at": at, "next_attempt_at": None}
+    session.execute(dropped.values(**superseded, last_reason="superseded by a newer version"), execution_options=KEEP)

@@ -1,0 +1,36 @@
+"""Endpoints that fail: paused after days of it, and their owners told, each thing once until the endpoint has recovered."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
+from syndicator.house import House
+from syndicator.operations.subscriptions import reschedule_owed
+from syndicator.storage.queries import last_value
+
+log = logging.getLogger(__name__)
+ORDER = list(Told)
+
+
+def pause_failing(session: Session, subscription: Subscription, reason: str) -> None:
+    """Pause a subscription that has seen nothing but failure for too long. What it is owed is kept for when it is resumed."""
+    subscription.state = SubscriptionState.PAUSED
+    subscription.state_reason = f"nothing but failure since {subscription.failing_since:%Y-%m-%d}: {reason}"
+    subscription.paused_after_seq = last_value(session, "events")
+    session.flush()
+    reschedule_owed(session, subscription.id, None)
+
+
+def tell_owner(session: Session, house: House, subscription: Subscription, what: Told, reason: str, *, at: datetime) -> None:  # noqa: ARG001
+    """Write to the owner, unless it was told this or worse since its endpoint last worked; NOTHING says that it works again."""
+    if subscription.channel is ChannelKind.WEBSUB or subscription.publisher is None:
+        return
+    if what is not Told.NOTHING and ORDER.index(what) <= ORDER.index(subscription.told):
+        return
+    subscription.told = what
+    session.flush()
+    log.warning("owner told subscription=%s what=%s reason=%s", subscription.public_id, what.value, reason)
