@@ -51,6 +51,7 @@ class Viewer:
     state: PublisherState | None = None
     approved_until: datetime | None = None
     terms_accepted: bool = False
+    terms_until: datetime | None = None  # until then an acceptance of the version before counts
     embargo_trusted: bool = False
     scopes: frozenset[Scope] = frozenset()
     grants: tuple[Grant, ...] = ()  # its agreements
@@ -72,6 +73,7 @@ def viewer_of(
         state=publisher.state,
         approved_until=publisher.approved_until,
         terms_accepted=publisher.terms_version == license_version,
+        terms_until=publisher.terms_until if publisher.terms_version else None,
         embargo_trusted=publisher.embargo_trusted,
         scopes=scopes - {Scope.NEWSROOM},  # never a publisher's, whatever a row says
         grants=grants,
@@ -97,7 +99,8 @@ def decide_viewer(viewer: Viewer, at: datetime) -> Decision:
             return denied(Reason.NOT_ELIGIBLE)
     if viewer.approved_until is None or at >= viewer.approved_until:
         return denied(Reason.ELIGIBILITY_EXPIRED)
-    return GRANTED if viewer.terms_accepted else denied(Reason.TERMS_NOT_ACCEPTED)
+    in_grace = viewer.terms_until is not None and at < viewer.terms_until
+    return GRANTED if viewer.terms_accepted or in_grace else denied(Reason.TERMS_NOT_ACCEPTED)
 
 
 def decide(viewer: Viewer, story: Story, purpose: Purpose, at: datetime) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from secrets import token_hex
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -16,33 +17,43 @@ from syndicator.delivery.sender import Sender
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House, open_house
 from syndicator.outbound import Outbound
-from syndicator.web import pages, problems
+from syndicator.vault import read_key_file
+from syndicator.web import guard, pages, problems
+from syndicator.web.account import account
 from syndicator.web.api import api
+from syndicator.web.auth import auth
+from syndicator.web.desk import desk
 from syndicator.web.feeds import feeds
 from syndicator.web.health import health
 from syndicator.web.hub import hub
 from syndicator.web.machines import machines
 from syndicator.web.newsroom import newsroom
+from syndicator.web.portal import portal
 from syndicator.web.site import site
 
-BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health)
+BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health, auth, account, portal, desk)
 
 
 def create_app(config: Config, house: House | None = None) -> Flask:
     """Return the WSGI application for `config`; `house` is handed in by those who have opened it already."""
     app = Flask("syndicator.web", static_folder=None)  # pages.py serves the static files
+    secure = config.site.base_url.startswith("https:")
     app.config.update(
+        # Only what was just done is told in Flask's own cookie; who is signed in is kept by the server (web/guard.py).
+        SECRET_KEY=read_key_file(config.data_dir, "flash.key", lambda: token_hex(32).encode()),
+        SESSION_COOKIE_NAME="__Host-told" if secure else "told",
         MAX_CONTENT_LENGTH=config.server.max_body_bytes,
         MAX_FORM_MEMORY_SIZE=config.server.max_body_bytes,
         MAX_FORM_PARTS=1000,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=config.site.base_url.startswith("https:"),
+        SESSION_COOKIE_SECURE=secure,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["house"] = house or open_house(config)
     app.extensions["outbound"] = open_outbound(config)
     pages.furnish(app, app.extensions["house"])
+    guard.install(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     problems.register(app)

@@ -113,6 +113,9 @@ class License(Section):
         ),
         description="What a publisher owes in return, one sentence each.",
     )
+    grace_days: int = Field(
+        30, ge=0, description="A new version asks for acceptance within so many days; until then the one before still counts."
+    )
 
 
 class Database(Section):
@@ -142,6 +145,16 @@ class Eligibility(Section):
     evidence_max_age_days: PositiveInt = Field(180, description="Audience figures older than this are asked for again.")
     term_days: PositiveInt = Field(365, description="How long an approval lasts unless the decision says otherwise.")
     require_verified_domain: bool = Field(True, description="Whether a publisher must prove that a site is its own.")
+    required: tuple[
+        Literal["email", "domain", "audience", "evidence", "about_page", "corrections_page", "contacts", "use", "no_resale"],
+        ...,
+    ] = Field(
+        ("email", "domain", "audience", "evidence", "about_page", "corrections_page", "contacts", "use", "no_resale"),
+        description="The items of the checklist.",
+    )
+    domain_recheck_days: PositiveInt = Field(7, description="How often the proof of a site is looked for again.")
+    lost_proof_days: PositiveInt = Field(30, description="How long a proof that has gone missing still counts; people are told.")
+    reminder_days: tuple[PositiveInt, ...] = Field((60, 14, 1), description="A letter goes so many days before an approval ends.")
     auto_approve: bool = Field(False, description="Whether a machine may approve an application whose every item passes.")
 
 
@@ -308,7 +321,7 @@ class Config(BaseSettings):
 
     @property
     def notice_texts(self) -> tuple[str, ...]:
-        """Every wording that intake removes from bodies, since the current one is added to what leaves."""
+        """The wording in force. Former ones lie in the store; publishing removes them too."""
         return (self.notice.text,)
 
     @property
@@ -317,7 +330,10 @@ class Config(BaseSettings):
 
     @property
     def license_url(self) -> str:
-        return f"{self.site.base_url}/licenses/free-use/{self.license.version}"
+        return self.license_url_of(self.license.version)
+
+    def license_url_of(self, version: str) -> str:
+        return f"{self.site.base_url}/licenses/free-use/{version}"
 
 
 def load_config(path: Path | None = None) -> Config:

@@ -10,6 +10,7 @@
     ├── Conflict               the thing asked contradicts what already happened
     │   └── StoryKilled
     ├── AccessDenied           the gate said no; `decision` says why
+    ├── TooManyTries           somebody guesses, or asks for too many letters; `wait_seconds` says how long to wait
     ├── MailRefused            a letter cannot be sent, and trying again will not help
     │   └── RecipientRefused   because the mail server takes nothing for that address
     ├── MailDeferred           a letter could not be sent this time
@@ -94,6 +95,16 @@ class AccessDenied(SyndicatorError):
     def __init__(self, reason: Reason, message: str | None = None) -> None:
         super().__init__(message or reason.words)
         self.reason = reason
+
+
+class TooManyTries(SyndicatorError):
+    """Somebody guesses, or asks for too many letters."""
+
+    reason = Reason.RATE_LIMITED
+
+    def __init__(self, message: str, wait_seconds: int) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
 
 
 class MailRefused(SyndicatorError):

@@ -16,12 +16,14 @@ from time import monotonic
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Session
 
+from syndicator.carriers import open_carrier
 from syndicator.delivery.engine import count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
+from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import keep_time
+from syndicator.operations import keep_time, links, sign_in
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.pull import due_sources, pull_source
 from syndicator.outbound import Outbound
@@ -58,7 +60,18 @@ def _pull_sources(house: House, outbound: Outbound) -> str:
     return f"{len(due)} sources pulled" if due else ""
 
 
+def _send_letters(house: House, _outbound: Outbound) -> str:
+    sent = PostOffice(house, open_carrier(house.config)).send_owed()
+    return f"{sent} letters sent" if sent else ""
+
+
+def _forget_old(session: Session, house: House) -> int:
+    return links.forget_old(session, at=house.clock()) + sign_in.forget_old(session, at=house.clock())
+
+
 JOBS = (
+    Job("send-letters", 3, _send_letters),
+    Job("forget-old-sign-ins", 3600, _in_transaction(_forget_old, "old links, tries and sign-ins deleted")),
     Job(
         "lift-embargoes",
         2,

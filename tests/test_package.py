@@ -27,7 +27,7 @@ ROWS = [
     {"errors"},
     {"config", "vault", "log", "process", "documents", "domain"},
     {"catalogue", "outbound", "carriers", "access", "render"},
-    {"intake", "channels", "storage"},
+    {"intake", "channels", "storage", "proof"},
     {"house"},
     {"operations"},
     {"delivery", "jobs", "web", "doctor"},
@@ -38,6 +38,7 @@ ROWS = [
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 # Within and across rows, and why.
 ALSO = {
+    ("jobs", "delivery"),  # the post office is a job
     ("wsgi", "app"),  # the file that the web server loads
     ("cli", "demo"),
     ("jobs", "delivery"),  # the timetable rings for Celery's workers

@@ -19,6 +19,7 @@ from syndicator.config import Config, load_config
 from syndicator.errors import ConfigError
 from syndicator.house import House, open_house
 from syndicator.operations.render_feeds import sync_catalogue
+from syndicator.operations.terms import sync_terms
 from syndicator.outbound import Outbound
 from syndicator.storage.schema import current_revision, is_current, upgrade
 
@@ -46,6 +47,7 @@ class Desk:
             raise ConfigError("database.url: the schema is of another version; run `syndicator db upgrade`")
         with house.sessions.begin() as session:
             sync_catalogue(session, house.catalogue, at=house.clock())
+            sync_terms(session, house.config, at=house.clock())
         return house
 
     @cached_property

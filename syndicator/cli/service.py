@@ -13,9 +13,12 @@ from sqlalchemy import Engine, select
 from syndicator import doctor as examination
 from syndicator.app import create_engine
 from syndicator.cli.desk import Desk, say
+from syndicator.cli.users import add_with_link
 from syndicator.config import example_toml
+from syndicator.domain.accounts import StaffRole
 from syndicator.domain.jobs import JobRun
 from syndicator.jobs import JOBS, Timetable, get_job, run_job
+from syndicator.operations.accounts import staff_users
 from syndicator.operations.render_feeds import render_stale
 from syndicator.storage import backup as copies
 from syndicator.storage.schema import upgrade
@@ -83,8 +86,11 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End by itself; fail 
     return run_demo(once=once)
 
 
-def init(context: typer.Context) -> None:
-    """Write config.toml, create the database and the keys."""
+def init(
+    context: typer.Context,
+    email: Annotated[str, typer.Option(help="Of the first administrator; admin at the site's host unless given.")] = "",
+) -> None:
+    """Write config.toml, create the database, the keys and the first administrator, whose link to sign in is printed once."""
     desk: Desk = context.obj
     path = desk.config_path or Path("config.toml")
     if path.exists():
@@ -95,6 +101,13 @@ def init(context: typer.Context) -> None:
     desk.config_path = path
     render_stale(desk.house)
     say(f"database and keys are in {desk.config.data_dir}")
+    with desk.house.sessions.begin() as session:
+        if not staff_users(session):
+            address = email or f"admin@{desk.config.site.authority}"
+            first = add_with_link(desk, session, email=address, role=StaffRole.ADMIN, name="")
+            say(f"{first['email']} is the first administrator; this link signs in once, within {first['link_holds']}:")
+            say(str(first["link"]))
+            say(f"later: `syndicator user reset {first['email']}` prints another")
     say("next: `syndicator serve`, then `syndicator source add wordpress https://…` or `syndicator story import FILE`")
 
 

@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from syndicator.domain.base import Base, choice
+from syndicator.domain.lookalikes import look_of, shown_domain
 
 
 class PublisherState(StrEnum):
@@ -50,12 +51,14 @@ class Publisher(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     name: Mapped[str] = mapped_column(String(200))
+    name_look: Mapped[str] = mapped_column(String(200), default="", index=True)  # equal for names that read alike
     email: Mapped[str] = mapped_column(String(254))
     state: Mapped[PublisherState] = mapped_column(choice(PublisherState), default=PublisherState.APPLICANT)
     state_reason: Mapped[str] = mapped_column(Text, default="")
     approved_until: Mapped[datetime | None]
     terms_version: Mapped[str] = mapped_column(String(40), default="")  # the license version accepted last
     terms_accepted_at: Mapped[datetime | None]
+    terms_until: Mapped[datetime | None]  # until when that version counts although a newer one is in force
     embargo_trusted: Mapped[bool] = mapped_column(default=False)
     # The phone list: whom to reach when a kill is not acknowledged. Address for letters, and a name with a number for people.
     urgent_email: Mapped[str] = mapped_column(String(254), default="")
@@ -65,20 +68,47 @@ class Publisher(Base):
     domains: Mapped[list[PublisherDomain]] = relationship(back_populates="publisher", order_by="PublisherDomain.id")
     decisions: Mapped[list[EligibilityDecision]] = relationship(order_by="EligibilityDecision.id")
 
+    @validates("name")
+    def _keep_look(self, _key: str, name: str) -> str:
+        self.name_look = look_of(name)
+        return name
+
 
 class PublisherDomain(Base):
-    """A site a publisher says is its own, and when that was proven."""
+    """A site a publisher says is its own, when that was proven, and how the last look for the proof went.
+
+    The token is bound to this row, so to one publisher and one domain. Until it has been found it expires; afterwards it stays,
+    and is looked for again on a schedule.
+    """
 
     __tablename__ = "publisher_domains"
-    __table_args__ = (UniqueConstraint("publisher_id", "domain"), Index("ix_publisher_domains_domain", "domain"))
+    __table_args__ = (
+        UniqueConstraint("publisher_id", "domain"),
+        Index("ix_publisher_domains_domain", "domain"),
+        Index("ix_publisher_domains_look", "look"),
+        Index("ix_publisher_domains_due", "check_due_at"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"))
     domain: Mapped[str] = mapped_column(String(253))
+    look: Mapped[str] = mapped_column(String(200), default="")  # equal for domain names that read alike
     verified_at: Mapped[datetime | None]
-    verified_by: Mapped[str] = mapped_column(String(40), default="")  # dns, meta, file, or the staff member who vouched
+    verified_by: Mapped[str] = mapped_column(String(254), default="")  # dns, meta, file, or the staff member who vouched
+    proof_token: Mapped[str] = mapped_column(String(64), default="")
+    proof_expires_at: Mapped[datetime | None]  # None once found
+    check_due_at: Mapped[datetime | None]  # when to look for the proof; None: never
+    check_wanted_at: Mapped[datetime | None]  # somebody waits for the answer; None once it is there
+    checked_at: Mapped[datetime | None]
+    check_words: Mapped[str] = mapped_column(Text, default="")  # what was found, in words for its owner
+    lost_at: Mapped[datetime | None]  # when a proof that was there was first missing
 
     publisher: Mapped[Publisher] = relationship(back_populates="domains")
+
+    @validates("domain")
+    def _keep_look(self, _key: str, domain: str) -> str:
+        self.look = look_of(shown_domain(domain))
+        return domain
 
 
 class EligibilityDecision(Base):

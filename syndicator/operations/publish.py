@@ -14,6 +14,7 @@ from syndicator.errors import Conflict, StoryKilled
 from syndicator.house import House
 from syndicator.intake.clean import prepare
 from syndicator.operations.announce import announce
+from syndicator.operations.terms import notice_texts
 from syndicator.storage.queries import find_story_of, get_version
 from syndicator.storage.search import put_findable
 
@@ -39,7 +40,7 @@ def publish_story(
     """
     draft = prepare(
         draft,
-        notice_texts=house.config.notice_texts,
+        notice_texts=notice_texts(session, house.config),
         language=house.config.site.language,
         max_bytes=house.config.intake.max_story_bytes,
     )

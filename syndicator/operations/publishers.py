@@ -12,18 +12,17 @@ from syndicator.domain.publishers import EligibilityDecision, Publisher, Publish
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
-from syndicator.operations import audit
+from syndicator.operations import audit, eligibility, terms
 
 
 def add_publisher(session: Session, *, name: str, email: str, domains: list[str], actor: str, at: datetime) -> Publisher:
     """Make the record of a publisher that has yet to be decided about. Raises InvalidRequest naming the field."""
-    if not name.strip() or len(name) > 200:
-        raise InvalidRequest("a name of 1 to 200 characters is needed", "name")
+    name = read_name(name)
     if "@" not in email.strip("@") or len(email) > 254 or any(character.isspace() for character in email):
         raise InvalidRequest(f"{email!r} is no e-mail address", "email")
     publisher = Publisher(
         public_id=new_id("pub_"),
-        name=" ".join(name.split()),
+        name=name,
         email=email,
         state=PublisherState.APPLICANT,
         created_at=at,
@@ -33,6 +32,14 @@ def add_publisher(session: Session, *, name: str, email: str, domains: list[str]
     session.flush()
     audit.record(session, actor, "publisher.add", publisher.public_id, at=at, name=publisher.name)
     return publisher
+
+
+def read_name(text: str) -> str:
+    """Return a name in one line, without control, bidi and invisible characters. Raises InvalidRequest."""
+    name = " ".join("".join(mark for mark in text if mark.isprintable() or mark.isspace()).split())
+    if not name or len(name) > 200:
+        raise InvalidRequest("a name of 1 to 200 characters is needed", "name")
+    return name
 
 
 def read_domain(text: str) -> str:
@@ -87,12 +94,14 @@ def decide(
     old = publisher.state
     if not state_may_follow(old, new_state):
         raise Conflict(f"{publisher.name} is {old.value} and cannot become {new_state.value}")
-    policy = house.config.eligibility
     publisher.state, publisher.state_reason = new_state, reason.strip()
     if new_state is PublisherState.APPROVED and (old is not PublisherState.SUSPENDED or days is not None):
-        publisher.approved_until = at + timedelta(days=days or policy.term_days)
+        publisher.approved_until = at + timedelta(days=days or house.config.eligibility.term_days)
     if terms_signed:
-        publisher.terms_version, publisher.terms_accepted_at = house.config.license.version, at
+        version = house.config.license.version
+        terms.accept(
+            session, house.config, publisher, license_version=version, accepted_by=actor, signer=f"vouched for by {actor}", at=at
+        )
     decision = EligibilityDecision(
         publisher_id=publisher.id,
         from_state=old,
@@ -101,8 +110,8 @@ def decide(
         actor=actor,
         decided_at=at,
         valid_until=publisher.approved_until if new_state is PublisherState.APPROVED else None,
-        facts={"domains": [domain.domain for domain in publisher.domains]},
-        policy=policy.model_dump(mode="json"),
+        facts=eligibility.record_of(session, house.config, publisher, at=at),
+        policy=eligibility.policy_record(house.config),
     )
     session.add(decision)
     if new_state is PublisherState.REVOKED:

@@ -8,7 +8,7 @@ of its own, so that the notice stands once in each.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -19,8 +19,10 @@ from sqlalchemy.orm import Session
 
 from syndicator.access import ANYBODY, Purpose, decide
 from syndicator.domain.stories import Story, slug_of
+from syndicator.domain.terms import NoticeVersion
 from syndicator.errors import NotFound, StoryNotFound
 from syndicator.operations.entries import entry_of
+from syndicator.operations.terms import get_license_version
 from syndicator.reasons import Reason
 from syndicator.render.entry import Entry
 from syndicator.render.html import render_html
@@ -163,15 +165,29 @@ def feeds() -> ResponseReturnValue:
 @site.get("/license")
 def license_in_force() -> ResponseReturnValue:
     """The terms now in force; their own address is the versioned one."""
-    return page("license.html", notice=notice(), duties=duties())
+    return page("license.html", notice=notice(), duties=duties(), in_force=True)
 
 
 @site.get("/licenses/free-use/<version>")
 def license_version(version: str) -> ResponseReturnValue:
-    """One version of the terms."""
-    if version != the_house().config.license.version:
-        raise NotFound(f"there is no license version {version!r}")
-    return license_in_force()
+    """One version of the terms, as it read when it was in force."""
+    house = the_house()
+    if version == house.config.license.version:
+        return license_in_force()
+    with reading(house.sessions) as session:
+        found = get_license_version(session, version)
+        notice = session.get_one(NoticeVersion, found.notice_version)
+    as_it_read = replace(
+        house.terms,
+        license_version=found.version,
+        license_title=found.title,
+        license_url=house.config.license_url_of(found.version),
+        notice_version=notice.version,
+        notice_text=notice.text,
+        contact_email=notice.contact_email,
+    )
+    shown = Markup(notice_html(as_it_read))  # noqa: S704 -- the renderer escapes what it is made of
+    return page("license.html", terms=as_it_read, notice=shown, duties=found.duties, in_force=False)
 
 
 @site.get("/apply")

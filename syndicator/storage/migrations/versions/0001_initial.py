@@ -34,6 +34,21 @@ UNMADE = {"sqlite": ["""DROP TABLE story_words"""], "postgresql": []}
 
 def upgrade() -> None:
     op.create_table(
+        "application_requests",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("answers", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_requests")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_application_requests_public_id")),
+    )
+    op.create_index("ix_application_requests_address", "application_requests", ["address", "asked_at"], unique=False)
+    op.create_index("ix_application_requests_asked", "application_requests", ["asked_at"], unique=False)
+    op.create_index("ix_application_requests_email", "application_requests", ["email", "asked_at"], unique=False)
+    op.create_table(
         "audit_entries",
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -103,16 +118,50 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leader_leases")),
     )
     op.create_table(
+        "license_versions",
+        sa.Column("version", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("duties", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("notice_version", sa.String(length=40), nullable=False),
+        sa.Column("in_force_since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("accept_by", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_license_versions")),
+    )
+    op.create_table(
+        "link_requests",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("next_path", sa.String(length=500), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_link_requests")),
+    )
+    op.create_index("ix_link_requests_address", "link_requests", ["address", "asked_at"], unique=False)
+    op.create_index(op.f("ix_link_requests_answered_at"), "link_requests", ["answered_at"], unique=False)
+    op.create_index("ix_link_requests_email", "link_requests", ["email", "asked_at"], unique=False)
+    op.create_table(
+        "notice_versions",
+        sa.Column("version", sa.String(length=40), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("contact_email", sa.String(length=254), nullable=False),
+        sa.Column("in_force_since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_notice_versions")),
+    )
+    op.create_table(
         "publishers",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("name_look", sa.String(length=200), nullable=False),
         sa.Column("email", sa.String(length=254), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("state_reason", sa.Text(), nullable=False),
         sa.Column("approved_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("terms_version", sa.String(length=40), nullable=False),
         sa.Column("terms_accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("terms_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("embargo_trusted", sa.Boolean(), nullable=False),
         sa.Column("urgent_email", sa.String(length=254), nullable=False),
         sa.Column("urgent_contact", sa.String(length=200), nullable=False),
@@ -120,6 +169,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publishers")),
         sa.UniqueConstraint("public_id", name=op.f("uq_publishers_public_id")),
     )
+    op.create_index(op.f("ix_publishers_name_look"), "publishers", ["name_look"], unique=False)
+    op.create_table(
+        "sign_in_tries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account_hash", sa.String(length=64), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_tries")),
+    )
+    op.create_index("ix_sign_in_tries_account", "sign_in_tries", ["account_hash", "at", "address"], unique=False)
+    op.create_index("ix_sign_in_tries_address", "sign_in_tries", ["address", "at"], unique=False)
     op.create_table(
         "sources",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -145,6 +205,24 @@ def upgrade() -> None:
         sa.Column("labels", sa.String(length=120), nullable=False),
         sa.Column("value", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name", "labels", name=op.f("pk_tallies")),
+    )
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("staff_role", sa.String(length=20), nullable=True),
+        sa.Column("password_hash", sa.String(length=200), nullable=True),
+        sa.Column("totp_secret", sa.Text(), nullable=True),
+        sa.Column("totp_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("totp_step", sa.Integer(), nullable=False),
+        sa.Column("email_verified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_users_public_id")),
     )
     op.create_table(
         "agreements",
@@ -188,6 +266,53 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name=op.f("uq_api_keys_public_id")),
         sa.UniqueConstraint("secret_hash", name=op.f("uq_api_keys_secret_hash")),
     )
+    op.create_table(
+        "applications",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("renewal", sa.Boolean(), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("answers", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("question", sa.Text(), nullable=False),
+        sa.Column("reply", sa.Text(), nullable=False),
+        sa.Column("owner", sa.String(length=254), nullable=False),
+        sa.Column("applicant", sa.String(length=254), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_applications_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_applications")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_applications_public_id")),
+    )
+    op.create_index("ix_applications_publisher", "applications", ["publisher_id", "id"], unique=False)
+    op.create_index("ix_applications_state", "applications", ["state", "submitted_at", "id"], unique=False)
+    op.create_table(
+        "audience_evidence",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("site", sa.String(length=253), nullable=False),
+        sa.Column("first_month", sa.Date(), nullable=False),
+        sa.Column("last_month", sa.Date(), nullable=False),
+        sa.Column("unique_visitors", sa.Integer(), nullable=False),
+        sa.Column("page_views", sa.Integer(), nullable=True),
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("link", sa.String(length=2048), nullable=False),
+        sa.Column("file_name", sa.String(length=120), nullable=False),
+        sa.Column("media_type", sa.String(length=80), nullable=False),
+        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("given_by", sa.String(length=254), nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_audience_evidence_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audience_evidence")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_audience_evidence_public_id")),
+    )
+    op.create_index("ix_audience_evidence_hash", "audience_evidence", ["sha256"], unique=False)
+    op.create_index("ix_audience_evidence_publisher", "audience_evidence", ["publisher_id", "id"], unique=False)
     op.create_table(
         "eligibility_decisions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -243,17 +368,145 @@ def upgrade() -> None:
     op.create_index("ix_hub_requests_due", "hub_requests", ["next_attempt_at"], unique=False)
     op.create_index("ix_hub_requests_host", "hub_requests", ["host"], unique=False)
     op.create_table(
+        "invitations",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("role", sa.String(length=20), nullable=False),
+        sa.Column("invited_by", sa.String(length=254), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_invitations_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invitations")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_invitations_public_id")),
+    )
+    op.create_index("ix_invitations_publisher", "invitations", ["publisher_id"], unique=False)
+    op.create_table(
+        "letters",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("message_id", sa.String(length=120), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("recipient", sa.String(length=254), nullable=False),
+        sa.Column("reply_to", sa.String(length=254), nullable=False),
+        sa.Column("subject", sa.String(length=200), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("html", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("about", sa.String(length=32), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_letters_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_letters")),
+        sa.UniqueConstraint("message_id", name=op.f("uq_letters_message_id")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_letters_public_id")),
+    )
+    op.create_index("ix_letters_about", "letters", ["about"], unique=False)
+    op.create_index("ix_letters_due", "letters", ["state", "next_attempt_at"], unique=False)
+    op.create_index("ix_letters_publisher", "letters", ["publisher_id", "id"], unique=False)
+    op.create_table(
+        "memberships",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(length=20), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_memberships_publisher_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_memberships_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_memberships")),
+        sa.UniqueConstraint("user_id", "publisher_id", name=op.f("uq_memberships_user_id_publisher_id")),
+    )
+    op.create_index("ix_memberships_publisher", "memberships", ["publisher_id"], unique=False)
+    op.create_table(
+        "one_time_links",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("purpose", sa.String(length=20), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("about", sa.String(length=32), nullable=False),
+        sa.Column("next_path", sa.String(length=500), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_one_time_links_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_one_time_links")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_one_time_links_token_hash")),
+    )
+    op.create_index("ix_one_time_links_user", "one_time_links", ["user_id"], unique=False)
+    op.create_table(
+        "publisher_contacts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_publisher_contacts_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_publisher_contacts")),
+        sa.UniqueConstraint("publisher_id", "kind", name=op.f("uq_publisher_contacts_publisher_id_kind")),
+    )
+    op.create_index("ix_publisher_contacts_email", "publisher_contacts", ["email"], unique=False)
+    op.create_table(
         "publisher_domains",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("publisher_id", sa.Integer(), nullable=False),
         sa.Column("domain", sa.String(length=253), nullable=False),
+        sa.Column("look", sa.String(length=200), nullable=False),
         sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("verified_by", sa.String(length=40), nullable=False),
+        sa.Column("verified_by", sa.String(length=254), nullable=False),
+        sa.Column("proof_token", sa.String(length=64), nullable=False),
+        sa.Column("proof_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_wanted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("check_words", sa.Text(), nullable=False),
+        sa.Column("lost_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_publisher_domains_publisher_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publisher_domains")),
         sa.UniqueConstraint("publisher_id", "domain", name=op.f("uq_publisher_domains_publisher_id_domain")),
     )
     op.create_index("ix_publisher_domains_domain", "publisher_domains", ["domain"], unique=False)
+    op.create_index("ix_publisher_domains_due", "publisher_domains", ["check_due_at"], unique=False)
+    op.create_index("ix_publisher_domains_look", "publisher_domains", ["look"], unique=False)
+    op.create_table(
+        "reminders",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("about", sa.String(length=80), nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_reminders_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reminders")),
+        sa.UniqueConstraint("publisher_id", "about", name=op.f("uq_reminders_publisher_id_about")),
+    )
+    op.create_table(
+        "sign_ins",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("code_due", sa.Boolean(), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=200), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("proven_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_sign_ins_publisher_id")),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_sign_ins_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_ins")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_sign_ins_public_id")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_sign_ins_token_hash")),
+    )
+    op.create_index("ix_sign_ins_user", "sign_ins", ["user_id", "ended_at"], unique=False)
     op.create_table(
         "stories",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -337,6 +590,32 @@ def upgrade() -> None:
         sqlite_where=sa.text("resting_until IS NOT NULL"),
         postgresql_where=sa.text("resting_until IS NOT NULL"),
     )
+    op.create_table(
+        "terms_acceptances",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("license_version", sa.String(length=40), nullable=False),
+        sa.Column("notice_version", sa.String(length=40), nullable=False),
+        sa.Column("accepted_by", sa.String(length=254), nullable=False),
+        sa.Column("signer", sa.String(length=200), nullable=False),
+        sa.Column("accepted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_terms_acceptances_publisher_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_terms_acceptances")),
+    )
+    op.create_index("ix_terms_acceptances_publisher", "terms_acceptances", ["publisher_id", "id"], unique=False)
+    op.create_table(
+        "application_notes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("application_id", sa.Integer(), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=254), nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["application_id"], ["applications.id"], name=op.f("fk_application_notes_application_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_application_notes")),
+    )
+    op.create_index("ix_application_notes_application", "application_notes", ["application_id", "id"], unique=False)
     op.create_table(
         "events",
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
@@ -568,6 +847,10 @@ def downgrade() -> None:
     op.drop_table("feed_entries")
     op.drop_index("ix_events_story", table_name="events")
     op.drop_table("events")
+    op.drop_index("ix_application_notes_application", table_name="application_notes")
+    op.drop_table("application_notes")
+    op.drop_index("ix_terms_acceptances_publisher", table_name="terms_acceptances")
+    op.drop_table("terms_acceptances")
     op.drop_index(
         "ix_subscriptions_resting",
         table_name="subscriptions",
@@ -593,8 +876,25 @@ def downgrade() -> None:
         postgresql_where=sa.text("released_at IS NULL"),
     )
     op.drop_table("stories")
+    op.drop_index("ix_sign_ins_user", table_name="sign_ins")
+    op.drop_table("sign_ins")
+    op.drop_table("reminders")
+    op.drop_index("ix_publisher_domains_look", table_name="publisher_domains")
+    op.drop_index("ix_publisher_domains_due", table_name="publisher_domains")
     op.drop_index("ix_publisher_domains_domain", table_name="publisher_domains")
     op.drop_table("publisher_domains")
+    op.drop_index("ix_publisher_contacts_email", table_name="publisher_contacts")
+    op.drop_table("publisher_contacts")
+    op.drop_index("ix_one_time_links_user", table_name="one_time_links")
+    op.drop_table("one_time_links")
+    op.drop_index("ix_memberships_publisher", table_name="memberships")
+    op.drop_table("memberships")
+    op.drop_index("ix_letters_publisher", table_name="letters")
+    op.drop_index("ix_letters_due", table_name="letters")
+    op.drop_index("ix_letters_about", table_name="letters")
+    op.drop_table("letters")
+    op.drop_index("ix_invitations_publisher", table_name="invitations")
+    op.drop_table("invitations")
     op.drop_index("ix_hub_requests_host", table_name="hub_requests")
     op.drop_index("ix_hub_requests_due", table_name="hub_requests")
     op.drop_table("hub_requests")
@@ -602,12 +902,29 @@ def downgrade() -> None:
     op.drop_table("feed_tokens")
     op.drop_index("ix_eligibility_decisions_publisher", table_name="eligibility_decisions")
     op.drop_table("eligibility_decisions")
+    op.drop_index("ix_audience_evidence_publisher", table_name="audience_evidence")
+    op.drop_index("ix_audience_evidence_hash", table_name="audience_evidence")
+    op.drop_table("audience_evidence")
+    op.drop_index("ix_applications_state", table_name="applications")
+    op.drop_index("ix_applications_publisher", table_name="applications")
+    op.drop_table("applications")
     op.drop_table("api_keys")
     op.drop_index("ix_agreements_publisher", table_name="agreements")
     op.drop_table("agreements")
+    op.drop_table("users")
     op.drop_table("tallies")
     op.drop_table("sources")
+    op.drop_index("ix_sign_in_tries_address", table_name="sign_in_tries")
+    op.drop_index("ix_sign_in_tries_account", table_name="sign_in_tries")
+    op.drop_table("sign_in_tries")
+    op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
     op.drop_table("publishers")
+    op.drop_table("notice_versions")
+    op.drop_index("ix_link_requests_email", table_name="link_requests")
+    op.drop_index(op.f("ix_link_requests_answered_at"), table_name="link_requests")
+    op.drop_index("ix_link_requests_address", table_name="link_requests")
+    op.drop_table("link_requests")
+    op.drop_table("license_versions")
     op.drop_table("leader_leases")
     op.drop_table("job_runs")
     op.drop_table("feed_states")
@@ -622,3 +939,7 @@ def downgrade() -> None:
     op.drop_table("callback_hosts")
     op.drop_index("ix_audit_entries_subject", table_name="audit_entries")
     op.drop_table("audit_entries")
+    op.drop_index("ix_application_requests_email", table_name="application_requests")
+    op.drop_index("ix_application_requests_asked", table_name="application_requests")
+    op.drop_index("ix_application_requests_address", table_name="application_requests")
+    op.drop_table("application_requests")

@@ -1,0 +1,27 @@
+"""Forms of pages: WTForms read from the request, with our token in front, and an operation's refusal shown at its field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from markupsafe import Markup
+from wtforms import Form
+
+from syndicator.errors import InvalidRequest
+from syndicator.web.guard import form_token_field
+
+
+class PageForm(Form):
+    """A form filled from a POST. The token is checked by guard.enforce, for this and every other form."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(request.form if request.method == "POST" else None, **values)
+
+    def hidden_tag(self) -> Markup:
+        return form_token_field()
+
+    def blame(self, error: InvalidRequest) -> None:
+        """Show what an operation refused at the field it names, or at the first one."""
+        field = self[error.field] if error.field is not None and error.field in self else next(iter(self))
+        field.errors = [*field.errors, str(error)]

@@ -1,0 +1,18 @@
+"""The portal's blueprint and navigation. A new page is a module that registers views here, and a line in PAGES."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+portal = Blueprint("portal", __name__, url_prefix="/portal", template_folder="../templates")
+
+# Endpoint and words, in the order shown; each person sees those their role may use.
+PAGES = (
+    ("portal.start", "Overview"),
+    ("portal.members_page", "Members"),
+)
+
+
+@portal.context_processor
+def navigation() -> dict[str, object]:
+    return {"pages": PAGES}

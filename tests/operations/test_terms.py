@@ -1,0 +1,135 @@
+"""Terms by version: words never change, former notices are removed from what comes in, a new version is asked for by a date."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from syndicator.access import decide_viewer, viewer_of
+from syndicator.app import create_app
+from syndicator.config import Config, License, Notice
+from syndicator.domain.publishers import Publisher
+from syndicator.domain.stories import Story
+from syndicator.errors import ConfigError, Conflict, InvalidRequest
+from syndicator.house import House
+from syndicator.operations import terms
+from syndicator.reasons import Reason
+from tests.clocks import HandClock
+from tests.desk import Desk
+
+SECOND = "Stories of our newsroom are free for every publisher that can show a large audience, as long as this line stays."
+
+
+def synced(house: House, **sections: Any) -> House:
+    """The house under changed settings, its terms in the store."""
+    changed = replace(house, config=house.config.model_copy(update=sections))
+    with changed.sessions.begin() as session:
+        terms.sync_terms(session, changed.config, at=changed.clock())
+    return changed
+
+
+def reason(house: House, publisher: Publisher) -> Reason:
+    with house.sessions() as session:
+        found = session.get_one(Publisher, publisher.id)
+        return decide_viewer(viewer_of(found, house.config.license.version), house.clock()).reason
+
+
+def accepted(house: House, publisher: Publisher, version: str, signer: str = "Lena Ortiz, editor") -> None:
+    with house.sessions.begin() as session:
+        terms.accept(
+            session,
+            house.config,
+            session.get_one(Publisher, publisher.id),
+            license_version=version,
+            accepted_by="lena@courier.example",
+            signer=signer,
+            at=house.clock(),
+            address="192.0.2.7",
+            agent="Browser",
+        )
+
+
+def test_a_version_is_stored_once_and_never_changes_its_words(house: House) -> None:
+    synced(house)
+    with house.sessions.begin() as session:
+        assert terms.sync_terms(session, house.config, at=house.clock()) == []
+    for section in ({"license": License(duties=("Other words.",))}, {"notice": Notice(text=SECOND)}):
+        with pytest.raises(ConfigError, match="stored with other words"):
+            synced(house, **section)
+
+
+def test_an_old_version_stays_readable_at_its_address(house: House) -> None:
+    synced(house)
+    new = synced(house, license=License(version="2027-01", duties=("Link back.",)), notice=Notice(version="2027-01", text=SECOND))
+    pages = create_app(new.config, new).test_client()
+    old, current = (pages.get(f"/licenses/free-use/{version}").get_data(as_text=True) for version in ("2026-01", "2027-01"))
+    assert "Keep the byline" in old
+    assert "no longer in force" in old
+    assert "available without charge to any eligible news publisher" in old
+    assert "Keep the byline" not in current
+    assert SECOND in current
+    assert pages.get("/licenses/free-use/1999-01").status_code == 404
+
+
+def test_former_wordings_of_the_notice_are_removed_from_what_comes_in(house: House, desk: Desk) -> None:
+    first = Config().notice.text
+    synced(house)
+    new = synced(house, notice=Notice(version="2027-01", text=SECOND))
+    story = Desk(new).publish(body_html=f"<p>The gauges report.</p><p>{first}</p><p>{SECOND}</p>").story
+    with house.sessions() as session:
+        assert session.get_one(Story, story.id).current.body_html == "<p>The gauges report.</p>"
+
+
+def test_a_new_version_asks_again_by_a_date_and_the_old_one_counts_until_then(house: House, desk: Desk, clock: HandClock) -> None:
+    synced(house)
+    publisher, late = desk.publisher(), desk.publisher()
+    new = synced(house, license=License(version="2027-01", grace_days=30))
+    assert reason(new, publisher) is Reason.OK
+    clock.advance(timedelta(days=29))
+    accepted(new, publisher, "2027-01")
+    clock.advance(timedelta(days=1))
+    assert reason(new, publisher) is Reason.OK
+    assert reason(new, late) is Reason.TERMS_NOT_ACCEPTED
+    accepted(new, late, "2027-01")
+    assert reason(new, late) is Reason.OK
+
+
+def test_a_third_version_makes_no_grace_longer(house: House, desk: Desk, clock: HandClock) -> None:
+    synced(house)
+    publisher = desk.publisher()
+    synced(house, license=License(version="2027-01", grace_days=30))
+    clock.advance(timedelta(days=20))
+    third = synced(house, license=License(version="2027-02", grace_days=30))
+    clock.advance(timedelta(days=10))
+    assert reason(third, publisher) is Reason.TERMS_NOT_ACCEPTED
+
+
+def test_who_accepted_what_when_and_from_where_is_kept(house: House, desk: Desk) -> None:
+    publisher = desk.publisher()
+    accepted(house, publisher, "2026-01")
+    with house.sessions() as session:
+        newest, vouched = terms.acceptances_of(session, publisher.id)
+        assert (newest.accepted_by, newest.signer) == ("lena@courier.example", "Lena Ortiz, editor")
+        assert (newest.license_version, newest.notice_version, newest.accepted_at) == ("2026-01", "2026-01", house.clock())
+        assert (newest.address, newest.agent) == ("192.0.2.7", "Browser")
+        assert vouched.signer == "vouched for by test"
+
+
+def test_terms_that_changed_since_the_page_was_shown_are_not_accepted(house: House, desk: Desk) -> None:
+    publisher = desk.publisher()
+    with pytest.raises(Conflict, match="have changed"):
+        accepted(house, publisher, "2025-01")
+    with pytest.raises(InvalidRequest):
+        accepted(house, publisher, "2026-01", signer="  ")
+
+
+def test_a_first_acceptance_has_no_grace(house: House, desk: Desk) -> None:
+    synced(house)
+    publisher = desk.publisher()
+    with house.sessions.begin() as session:
+        session.get_one(Publisher, publisher.id).terms_version = ""
+    new = synced(house, license=License(version="2027-01"))
+    assert reason(new, publisher) is Reason.TERMS_NOT_ACCEPTED

@@ -1,0 +1,220 @@
+"""Who may use which route: every route, asked for by everybody, against one table (reliability S8). A new route needs a row.
+
+Letters of a row, in the order of WHO: y yes (whatever the form then says) · s sent to sign in · n no, and says so (403) ·
+- not there (404). A row of one letter holds for all. `machine`: a program's route, for which no cookie counts at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from syndicator.domain.accounts import Invitation, MemberRole, StaffRole
+from syndicator.domain.publishers import Publisher
+from syndicator.house import House
+from syndicator.operations import members
+from syndicator.operations.letters import write_letter
+from tests.desk import Desk
+from tests.web.newsroom import Newsroom
+from tests.web.people import Browser, People
+
+# Nobody; an owner of another publisher; owner, editor and technician of this one; then staff.
+WHO = ("anonymous", "stranger", "owner", "editor", "technician", "desk-editor", "desk-licensing", "desk-admin")
+PUBLIC = "y"
+MACHINE = "machine"
+SIGNED_IN = "s yyyy yyy"
+MEMBER = "s yyyy ---"
+OWNER = "s yynn ---"
+OWNERS_OBJECT = "s -ynn ---"  # the object is this publisher's: for the stranger, an owner elsewhere, it is not there
+STAFF = "s ---- yyy"
+LICENSING = "s ---- nyy"
+ADMIN = "s ---- nny"
+
+TABLE = {
+    # public pages
+    "GET /": PUBLIC,
+    "GET /latest": PUBLIC,
+    "GET /stories/<public_id>": PUBLIC,
+    "GET /stories/<public_id>/<slug>": PUBLIC,
+    "GET /stories/<public_id>/copy/<kind>": PUBLIC,
+    "GET /feeds": PUBLIC,
+    "GET /license": PUBLIC,
+    "GET /licenses/free-use/<version>": PUBLIC,
+    "GET /apply": PUBLIC,
+    "GET /licensing": PUBLIC,
+    "GET /problems/<name>": PUBLIC,
+    "GET /assets/<name>": PUBLIC,
+    # coming in
+    "GET /sign-in": PUBLIC,
+    "POST /sign-in": PUBLIC,
+    "GET /sign-in/code": PUBLIC,
+    "POST /sign-in/code": PUBLIC,
+    "GET /sign-in/link": PUBLIC,
+    "POST /sign-in/link": PUBLIC,
+    "GET /sign-in/link/<token>": "-",  # an unknown token
+    "POST /sign-in/link/<token>": "-",
+    "GET /reset": PUBLIC,
+    "POST /reset": PUBLIC,
+    "GET /reset/<token>": "-",
+    "POST /reset/<token>": "-",
+    "GET /invitation/<token>": "-",
+    "POST /invitation/<token>": "-",
+    "POST /sign-out": PUBLIC,
+    # one's own account
+    "GET /account/": SIGNED_IN,
+    "POST /account/name": SIGNED_IN,
+    "GET /account/password": SIGNED_IN,
+    "POST /account/password": SIGNED_IN,
+    "GET /account/second-factor": SIGNED_IN,
+    "POST /account/second-factor": SIGNED_IN,
+    "POST /account/second-factor/confirm": SIGNED_IN,
+    "POST /account/second-factor/remove": SIGNED_IN,
+    "POST /account/sign-ins/<public_id>/end": "s ---- ---",  # somebody else's sign-in
+    "GET /account/prove": SIGNED_IN,
+    "POST /account/prove": SIGNED_IN,
+    # portal
+    "GET /portal/": MEMBER,
+    "POST /portal/switch": "s -yyy ---",  # to this publisher
+    "GET /portal/members": MEMBER,
+    "POST /portal/members/invite": OWNER,
+    "GET /portal/members/<user_id>": OWNERS_OBJECT,
+    "POST /portal/members/<user_id>/role": OWNERS_OBJECT,
+    "POST /portal/members/<user_id>/remove": OWNERS_OBJECT,
+    "POST /portal/members/invitations/<invitation_id>/withdraw": OWNERS_OBJECT,
+    # desk
+    "GET /desk/": STAFF,
+    "GET /desk/letters": LICENSING,
+    "GET /desk/letters/<letter_id>": LICENSING,
+    "POST /desk/letters/<letter_id>/again": LICENSING,
+    "GET /desk/users": ADMIN,
+    "POST /desk/users": ADMIN,
+    "GET /desk/users/<user_id>": ADMIN,
+    "POST /desk/users/<user_id>/role": ADMIN,
+    "POST /desk/users/<user_id>/disable": ADMIN,
+    "POST /desk/users/<user_id>/enable": ADMIN,
+    "POST /desk/users/<user_id>/reset": ADMIN,
+    "POST /desk/users/<user_id>/remove": ADMIN,  # last of the posts, which are asked in order
+}
+# Whole parts that are programs': who may is said by keys and tokens, and tested with the API, hub and feeds.
+MACHINE_PARTS = ("/v1/", "/f/", "/feeds/", "/hub", "/.well-known/", "/healthz", "/readyz", "/metrics")
+MACHINE_FILES = (".opml", ".xml", ".txt", ".json")
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    """One kind of database is enough: who may is decided before any query that differs."""
+    return sqlite_url
+
+
+@dataclass(slots=True)
+class World:
+    """Two publishers with members, staff, and one object of each kind that belongs to the first publisher."""
+
+    people: People
+    house: House
+    ids: dict[str, str] = field(default_factory=dict)
+    browsers: dict[str, Callable[[], Browser]] = field(default_factory=dict)
+
+    def path(self, rule: str) -> str:
+        for name, value in self.ids.items():
+            rule = rule.replace(f"<{name}>", value).replace(f"<int:{name}>", value)
+        return rule
+
+
+@pytest.fixture
+def world(app: Flask, house: House, desk: Desk) -> World:
+    people = People(app, house)
+    ours, theirs = desk.publisher(), desk.publisher()
+    users = {
+        "stranger": people.member(theirs, MemberRole.OWNER, "stranger@other.example"),
+        "owner": people.member(ours, MemberRole.OWNER, "owner@ours.example"),
+        "editor": people.member(ours, MemberRole.EDITOR, "editor@ours.example"),
+        "technician": people.member(ours, MemberRole.TECHNICIAN, "technician@ours.example"),
+        **{f"desk-{role}": people.user(f"{role}@desk.example", staff=role) for role in StaffRole},
+    }
+    bystander = people.member(ours, MemberRole.EDITOR, "bystander@ours.example")
+    colleague = people.user("colleague@desk.example", staff=StaffRole.EDITOR)
+    with house.sessions.begin() as session:
+        ours = session.get_one(Publisher, ours.id)
+        invitation: Invitation = members.invite(
+            session,
+            house,
+            ours,
+            email="new@ours.example",
+            role=MemberRole.EDITOR,
+            inviter="Owner",
+            actor="test",
+            at=house.clock(),
+        )
+        letter = write_letter(session, house, "note", to="a@b.example", at=house.clock(), heading="Hello", words="Hello.")
+    made = World(people, house)
+    made.browsers = {name: lambda user=user: people.signed_in(user) for name, user in users.items()}  # type: ignore[misc]
+    made.browsers["anonymous"] = people.browser
+    made.ids = {
+        "user_id": bystander.public_id,
+        "staff_id": colleague.public_id,
+        "invitation_id": invitation.public_id,
+        "letter_id": letter.public_id,
+        "publisher": ours.public_id,
+        "token": "syn_link_unknown",
+        "public_id": Newsroom(house).publish("River gauges go live"),
+        "slug": "river-gauges-go-live",
+        "kind": "html",
+        "version": house.config.license.version,
+        "name": "killed",
+    }
+    return made
+
+
+def routes(app: Flask) -> list[str]:
+    """Every route of the application as `METHOD rule`, but those of programs and those that only follow from another."""
+    found = []
+    for rule in app.url_map.iter_rules():
+        if rule.rule.startswith(MACHINE_PARTS) or rule.rule.endswith(MACHINE_FILES):
+            continue
+        found += [f"{method} {rule.rule}" for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})]
+    return found
+
+
+def judged(answer: TestResponse) -> str:
+    if answer.status_code in {303, 302} and answer.location.startswith("/sign-in?next="):
+        return "s"
+    return {403: "n", 404: "-"}.get(answer.status_code, "y")
+
+
+def test_every_route_has_a_row_and_every_row_a_route(app: Flask) -> None:
+    assert sorted(TABLE) == sorted(set(routes(app)))
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_every_route_lets_in_whom_the_table_says(world: World, who: str) -> None:
+    wrong, browser = [], world.browsers[who]()
+    for route, row in sorted(TABLE.items(), key=lambda each: each[0].startswith("POST")):  # stable: rows keep their order
+        letters = row.replace(" ", "")
+        expected = letters if len(letters) == 1 else letters[WHO.index(who)]
+        method, rule = route.split()
+        if method == "POST":
+            browser = world.browsers[who]()  # what was sent before may have ended the sign-in
+        path = world.path(rule.replace("user_id", "staff_id") if rule.startswith("/desk/users/") else rule)
+        if rule.startswith("/assets/"):
+            path = browser.get("/sign-in", follow_redirects=True).text.partition('href="/assets/')[2].partition('"')[0]
+            path = f"/assets/{path}"
+        answer = browser.get(path) if method == "GET" else browser.post(path, {"publisher": world.ids["publisher"]})
+        assert answer.status_code < 500, route
+        if judged(answer) != expected:
+            wrong.append(f"{route}: {judged(answer)} ({answer.status_code}), not {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_no_form_is_taken_without_its_token(world: World, who: str) -> None:
+    browser = world.browsers[who]()
+    for route in TABLE:
+        method, rule = route.split()
+        if method == "POST":
+            answer = browser.client.post(world.path(rule), headers={"Sec-Fetch-Site": "same-origin"})
+            assert answer.status_code == 403, route
