@@ -6,7 +6,7 @@ nothing and ask nobody. Who the viewer is gets judged before what the story is, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -55,6 +55,11 @@ class Viewer:
     embargo_trusted: bool = False
     scopes: frozenset[Scope] = frozenset()
     grants: tuple[Grant, ...] = ()  # its agreements
+
+    @property
+    def without_quotas(self) -> Viewer:
+        """The same viewer where stories leave by the dozen or unasked: agreements with a quota count for single stories only."""
+        return replace(self, grants=tuple(grant for grant in self.grants if grant.quota is None))
 
     @property
     def newsroom(self) -> bool:

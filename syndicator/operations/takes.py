@@ -6,15 +6,16 @@ read from there, so that a push costs nothing more. Feed documents are polled wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.access import Decision, denied
-from syndicator.domain.agreements import Agreement, Take, Way
+from syndicator.domain.agreements import Agreement, Grant, Take, Way
 from syndicator.domain.deliveries import Delivery, DeliveryState
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event, EventType, Story, StoryVersion
@@ -41,32 +42,51 @@ class Use:
     agreement: str  # public id; empty: under the free-use license
 
 
-def note_take(
-    house: House, publisher: Publisher, decision: Decision, story: Story, version_number: int, way: Way, *, at: datetime
-) -> None:
-    """Write down that `publisher` takes `story`, which `decision` granted it, unless it stands there already.
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A story that the gate let its asker have."""
 
-    The quota is counted once more under a lock, so that two requests at once cannot both take the last story of a period. Raises
-    AccessDenied in that case; commits by itself.
+    story: Story
+    decision: Decision
+
+
+def note_takes(house: House, publisher: Publisher, takings: Sequence[Taking], way: Way, *, at: datetime) -> None:
+    """Write down that `publisher` takes stories which it was granted, unless that stands there already. Commits by itself.
+
+    A quota is counted once more under a lock, so that two requests at once cannot both take the last story of a period. Raises
+    AccessDenied in that case, and nothing is written.
     """
+    new = {taking.story.id: taking for taking in takings}
     with reading(house.sessions) as session:
-        if session.get(Take, (publisher.id, story.id)) is not None:
-            return
+        known = select(Take.story_id).where(Take.publisher_id == publisher.id, Take.story_id.in_(new))
+        for story_id in session.scalars(known):
+            del new[story_id]
+    if not new:
+        return
     with house.sessions.begin() as session:
-        grant = decision.grant
-        if grant is not None and grant.quota is not None:
-            agreement = session.get_one(Agreement, grant.agreement_id, with_for_update=True)
-            if quota_used(session, agreement, at=at) >= grant.quota:
-                denied(Reason.LICENSE_REQUIRED, f"The quota of agreement {grant.public_id} is spent for this period.").require()
-        row = {
-            "publisher_id": publisher.id,
-            "story_id": story.id,
-            "first_taken_at": at,
-            "version_number": version_number,
-            "way": way,
-            "agreement_id": grant.agreement_id if grant else None,
-        }
-        insert_once(session, Take, [row])
+        for taking in new.values():
+            _keep_quota(session, taking.decision.grant, at)
+            insert_once(session, Take, [_row(publisher, taking, way, at)])
+
+
+def _keep_quota(session: Session, grant: Grant | None, at: datetime) -> None:
+    if grant is None or grant.quota is None:
+        return
+    agreement = session.get_one(Agreement, grant.agreement_id, with_for_update=True)
+    if quota_used(session, agreement, at=at) >= grant.quota:
+        denied(Reason.LICENSE_REQUIRED, f"The quota of agreement {grant.public_id} is spent for this period.").require()
+
+
+def _row(publisher: Publisher, taking: Taking, way: Way, at: datetime) -> dict[str, Any]:
+    grant = taking.decision.grant
+    return {
+        "publisher_id": publisher.id,
+        "story_id": taking.story.id,
+        "first_taken_at": at,
+        "version_number": taking.story.version_number,
+        "way": way,
+        "agreement_id": grant.agreement_id if grant else None,
+    }
 
 
 def usage(

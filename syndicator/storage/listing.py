@@ -41,12 +41,15 @@ class Wanted:
 ANY = Wanted()
 
 
-def available(at: datetime, *, embargo_trusted: bool = False) -> ColumnElement[bool]:
-    """The gate's rule about stories (access.decide_story), as the database can say it."""
+def available(at: datetime, *, embargo_trusted: bool = False, licensed: bool = False) -> ColumnElement[bool]:
+    """The gate's rule about stories (access.decide_story), as the database can say it.
+
+    With `licensed` those that need an agreement are found too; which of them it covers, the gate alone can say.
+    """
     out = or_(Story.released_at.is_not(None), Story.embargoed_until <= at)
     rule = and_(
         Story.pubstatus == PubStatus.USABLE,
-        Story.rights == Rights.FREE,
+        Story.rights.in_((Rights.FREE, Rights.LICENSED) if licensed else (Rights.FREE,)),
         or_(Story.expires_at.is_(None), Story.expires_at > at),
     )
     return rule if embargo_trusted else and_(rule, out)
@@ -58,6 +61,7 @@ def newest_stories(
     *,
     at: datetime,
     embargo_trusted: bool = False,
+    licensed: bool = False,
     before: tuple[datetime, int] | None = None,
     limit: int = 20,
 ) -> Sequence[Story]:
@@ -66,7 +70,9 @@ def newest_stories(
     The order is read from one index: of the feed, else of the first label, else of all stories.
     """
     question, published_at, story_id = _in_order(wanted)
-    question = question.where(available(at, embargo_trusted=embargo_trusted), *_conditions(wanted, published_at))
+    question = question.where(
+        available(at, embargo_trusted=embargo_trusted, licensed=licensed), *_conditions(wanted, published_at)
+    )
     if wanted.words is not None:
         found = matching(session.get_bind().dialect, wanted.words)
         question = question.where(Story.id.in_(select(found.story_id).where(found.condition)))
@@ -77,14 +83,24 @@ def newest_stories(
 
 
 def best_stories(
-    session: Session, wanted: Wanted, words: str, *, at: datetime, embargo_trusted: bool = False, skip: int = 0, limit: int = 20
+    session: Session,
+    wanted: Wanted,
+    words: str,
+    *,
+    at: datetime,
+    embargo_trusted: bool = False,
+    licensed: bool = False,
+    skip: int = 0,
+    limit: int = 20,
 ) -> Sequence[Story]:
     """Return stories that hold `words`, best match first, after the first `skip`."""
     found = matching(session.get_bind().dialect, words)
     question, published_at, _ = _in_order(wanted)
     question = (
         question.join_from(Story, found.story_id.table, found.story_id == Story.id)
-        .where(found.condition, available(at, embargo_trusted=embargo_trusted), *_conditions(wanted, published_at))
+        .where(
+            found.condition, available(at, embargo_trusted=embargo_trusted, licensed=licensed), *_conditions(wanted, published_at)
+        )
         .order_by(found.rank, Story.published_at.desc(), Story.id.desc())
         .offset(skip)
         .limit(limit)

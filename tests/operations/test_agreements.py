@@ -22,7 +22,7 @@ from syndicator.errors import AccessDenied, Conflict, FeedNotFound, InvalidReque
 from syndicator.house import House
 from syndicator.operations import keep_time
 from syndicator.operations.agreements import add_agreement, end_agreement, read_viewer
-from syndicator.operations.takes import note_take, usage, usage_rows
+from syndicator.operations.takes import Taking, note_takes, usage, usage_rows
 from syndicator.reasons import Reason
 from syndicator.render.spreadsheet import csv_text
 from tests.clocks import HandClock
@@ -62,7 +62,7 @@ def judge(desk: Desk, publisher: Publisher, story: Story) -> Decision:
 def take(desk: Desk, publisher: Publisher, story: Story) -> None:
     decision = judge(desk, publisher, story)
     decision.require()
-    note_take(desk.house, publisher, decision, story, story.version_number, Way.API, at=desk.house.clock())
+    note_takes(desk.house, publisher, [Taking(story, decision)], Way.API, at=desk.house.clock())
 
 
 def test_a_licensed_story_opens_for_the_holder_of_an_agreement_alone(desk: Desk) -> None:
@@ -159,9 +159,9 @@ def test_two_requests_at_once_cannot_both_take_the_last_story_of_a_quota(desk: D
     agree(desk, holder, quota=1)
     decisions = [(story, judge(desk, holder, story)) for story in (first, second)]
     assert all(decision.granted for _, decision in decisions)  # both asked before either took
-    note_take(desk.house, holder, decisions[0][1], first, 1, Way.API, at=desk.house.clock())
+    note_takes(desk.house, holder, [Taking(*decisions[0])], Way.API, at=desk.house.clock())
     with pytest.raises(AccessDenied) as caught:
-        note_take(desk.house, holder, decisions[1][1], second, 1, Way.API, at=desk.house.clock())
+        note_takes(desk.house, holder, [Taking(*decisions[1])], Way.API, at=desk.house.clock())
     assert caught.value.reason is Reason.LICENSE_REQUIRED
 
 

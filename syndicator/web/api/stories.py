@@ -11,10 +11,12 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from syndicator.access import Purpose, Viewer, decide, decide_viewer
+from syndicator.domain.agreements import Way
 from syndicator.domain.publishers import Scope
 from syndicator.domain.stories import PubStatus, Story, StoryVersion
 from syndicator.errors import InvalidRequest, StoryNotFound
 from syndicator.operations.entries import entry_of
+from syndicator.operations.takes import Taking, note_takes
 from syndicator.storage.engine import reading
 from syndicator.storage.listing import Wanted, best_stories, newest_stories
 from syndicator.storage.queries import find_story, get_version, versions_of
@@ -23,7 +25,7 @@ from syndicator.web.api import cursors
 from syndicator.web.api.blueprint import api
 from syndicator.web.api.contract import LARGEST_NUMBER, Answer, Instant, Label, Moment, Query, endpoint
 from syndicator.web.api.formats import FORMATS, MEDIA_TYPES, Format, select_members, wanted_format
-from syndicator.web.identity import require, the_house
+from syndicator.web.identity import caller, require, the_house
 
 MOST_SKIPPED = 1000  # of a ranked list: whoever wants all of it asks for order=newest
 
@@ -99,8 +101,11 @@ def stories(asked: StoriesAsked) -> StoryPage:
     if asked.feed is not None:
         house.catalogue.get(asked.feed)
     with reading(house.sessions) as session:
-        found, next_cursor = _page(session, asked, asker.viewer, at)
+        takings, next_cursor = _page(session, asked, asker.viewer.without_quotas, at)
+        found = [taking.story for taking in takings]
         marks = mark(session, [story.id for story in found], read_words(asked.q)) if asked.q is not None else {}
+    if asked.members is None:  # single members are looked at, whole stories are taken
+        _note(takings, Way.API)
     return StoryPage(
         stories=[_rendered(FORMATS["ninjs"], story, story.current, asked.members) for story in found],
         next_cursor=next_cursor,
@@ -122,7 +127,7 @@ def story_versions(public_id: str, asked: VersionsAsked) -> Versions:
     house = the_house()
     before = cursors.read_number(asked.cursor) if asked.cursor else LARGEST_NUMBER
     with reading(house.sessions) as session:
-        found = _granted(session, public_id)
+        found = _granted(session, public_id).story
         listed = versions_of(session, found.id, before=before, limit=asked.limit)
     base = f"{house.config.site.base_url}/v1/stories/{public_id}/versions"
     return Versions(
@@ -152,10 +157,10 @@ def story_version(public_id: str, number: int, asked: StoryAsked) -> Response:
 @endpoint(media={"html": MEDIA_TYPES["html"]})
 def story_embed(public_id: str) -> Response:
     """Answer the HTML to paste into a page: the story, the link to its origin, the notice and the license."""
-    return _answer(public_id, None, FORMATS["html"], None)
+    return _answer(public_id, None, FORMATS["html"], None, way=Way.EMBED)
 
 
-def _page(session: Session, asked: StoriesAsked, viewer: Viewer, at: datetime) -> tuple[list[Story], str | None]:
+def _page(session: Session, asked: StoriesAsked, viewer: Viewer, at: datetime) -> tuple[list[Taking], str | None]:
     """Return the stories of the page asked for, and where the next one begins."""
     words = read_words(asked.q) if asked.q is not None else None
     wanted = Wanted(
@@ -168,43 +173,54 @@ def _page(session: Session, asked: StoriesAsked, viewer: Viewer, at: datetime) -
         updated_since=asked.updated_since,
         words=words,
     )
-    trusted = viewer.embargo_trusted or viewer.newsroom
+    trusted = viewer.embargo_trusted or viewer.newsroom or any(grant.embargo_trusted for grant in viewer.grants)
+    rule: dict[str, Any] = {"at": at, "embargo_trusted": trusted, "licensed": bool(viewer.grants)}
     order = asked.order or ("newest" if words is None else "best")
     if order == "best":
         if words is None:
             raise InvalidRequest("can be best only when words are asked for by q", "order")
         skip = min(cursors.read_number(asked.cursor), MOST_SKIPPED) if asked.cursor else 0
-        found = best_stories(session, wanted, words, at=at, embargo_trusted=trusted, skip=skip, limit=asked.limit)
+        found = best_stories(session, wanted, words, **rule, skip=skip, limit=asked.limit)
         end = skip + asked.limit
         next_cursor = cursors.write_number(end) if len(found) == asked.limit and end < MOST_SKIPPED else None
     else:
         before = cursors.read_cursor(asked.cursor) if asked.cursor else None
-        found = newest_stories(session, wanted, at=at, embargo_trusted=trusted, before=before, limit=asked.limit)
+        found = newest_stories(session, wanted, **rule, before=before, limit=asked.limit)
         next_cursor = cursors.write_cursor(found[-1].published_at, found[-1].id) if len(found) == asked.limit else None
-    return [story for story in found if decide(viewer, story, Purpose.TAKE, at).granted], next_cursor
+    judged = [Taking(story, decide(viewer, story, Purpose.TAKE, at)) for story in found]
+    return [taking for taking in judged if taking.decision.granted], next_cursor
 
 
 def _match(story: Story, marked: Marked | None) -> Match:
     return Match(uri=story.uri, headline=marked.headline if marked else "", excerpt=marked.excerpt if marked else "")
 
 
-def _granted(session: Session, public_id: str) -> Story:
-    """Return the story if the caller may take it now. Raises AccessDenied, StoryNotFound."""
+def _granted(session: Session, public_id: str) -> Taking:
+    """Return the story, with its current version, if the caller may take it now. Raises AccessDenied, StoryNotFound."""
     asker, at = require(Scope.READ), the_house().clock()
     decide_viewer(asker.viewer, at).require()
     found = find_story(session, public_id)
     if found is None:
         raise StoryNotFound(public_id)
-    decide(asker.viewer, found, Purpose.TAKE, at).require()
-    return found
+    decision = decide(asker.viewer, found, Purpose.TAKE, at)
+    decision.require()
+    return Taking(found, decision)
 
 
-def _answer(public_id: str, number: int | None, wanted: Format, members: frozenset[str] | None) -> Response:
+def _note(takings: list[Taking], way: Way) -> None:
+    """Write down that the caller takes stories; our own newsroom takes nothing."""
+    if publisher := caller().publisher:
+        note_takes(the_house(), publisher, takings, way, at=the_house().clock())
+
+
+def _answer(public_id: str, number: int | None, wanted: Format, members: frozenset[str] | None, way: Way = Way.API) -> Response:
     if members is not None and not wanted.members:
         raise InvalidRequest("can be chosen in ninjs alone", "fields")
     with reading(the_house().sessions) as session:
-        found = _granted(session, public_id)
+        taking = _granted(session, public_id)
+        found = taking.story
         version = found.current if number is None else get_version(session, found.id, number)
+    _note([taking], way)
     body = _rendered(wanted, found, version, members)
     answer = Response(json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else body)
     answer.headers["Content-Type"] = wanted.media_type
