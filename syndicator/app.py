@@ -29,9 +29,10 @@ from syndicator.web.hub import hub
 from syndicator.web.machines import machines
 from syndicator.web.newsroom import newsroom
 from syndicator.web.portal import portal
+from syndicator.web.receipts import receipts
 from syndicator.web.site import site
 
-BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health, auth, account, portal, desk)
+BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health, auth, account, portal, desk, receipts)
 
 
 def create_app(config: Config, house: House | None = None) -> Flask:

@@ -26,7 +26,7 @@ ROWS = [
     {"syndicator", "reasons", "clock"},
     {"errors"},
     {"config", "vault", "log", "process", "documents", "domain"},
-    {"catalogue", "outbound", "carriers", "access", "render"},
+    {"catalogue", "outbound", "carriers", "access", "render", "signing"},
     {"intake", "channels", "storage", "proof"},
     {"house"},
     {"operations"},

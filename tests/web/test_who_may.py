@@ -47,6 +47,7 @@ TABLE = {
     "GET /apply": PUBLIC,
     "GET /licensing": PUBLIC,
     "GET /problems/<name>": PUBLIC,
+    "GET /receipts/verify": PUBLIC,
     "GET /assets/<name>": PUBLIC,
     # coming in
     "GET /sign-in": PUBLIC,

@@ -654,6 +654,25 @@ def upgrade() -> None:
     op.create_index("ix_feed_entries_order", "feed_entries", ["feed", "left_at", "published_at", "story_id"], unique=False)
     op.create_index("ix_feed_entries_story", "feed_entries", ["story_id"], unique=False)
     op.create_table(
+        "receipts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("jti", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("license_url", sa.String(length=2048), nullable=False),
+        sa.Column("agreement_id", sa.Integer(), nullable=True),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["agreement_id"], ["agreements.id"], name=op.f("fk_receipts_agreement_id")),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_receipts_publisher_id")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_receipts_story_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_receipts")),
+        sa.UniqueConstraint("jti", name=op.f("uq_receipts_jti")),
+    )
+    op.create_index("ix_receipts_publisher", "receipts", ["publisher_id", "story_id", "version_number"], unique=False)
+    op.create_table(
         "story_labels",
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
@@ -835,6 +854,8 @@ def downgrade() -> None:
     op.drop_table("story_texts")
     op.drop_index("ix_story_labels_story", table_name="story_labels")
     op.drop_table("story_labels")
+    op.drop_index("ix_receipts_publisher", table_name="receipts")
+    op.drop_table("receipts")
     op.drop_index("ix_feed_entries_story", table_name="feed_entries")
     op.drop_index("ix_feed_entries_order", table_name="feed_entries")
     op.drop_index(
