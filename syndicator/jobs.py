@@ -26,6 +26,7 @@ from syndicator.house import House
 from syndicator.operations import keep_time, links, sign_in
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.pull import due_sources, pull_source
+from syndicator.operations.remembering import forget_requests
 from syndicator.outbound import Outbound
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ JOBS = (
     ),
     Job(
         "end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")
+    ),
+    Job(
+        "forget-requests",
+        3600,
+        _in_transaction(lambda session, house: forget_requests(session, at=house.clock()), "remembered requests forgotten"),
     ),
     Job(
         "retire-tombstones",
