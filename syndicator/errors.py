@@ -3,14 +3,13 @@
     SyndicatorError
     ├── ConfigError            a setting or feed file is wrong; names file and field
     ├── InvalidRequest         something from outside does not fit; names the field
+    │   ├── InvalidForm        several fields do not fit; `faults` says of each why
     │   └── IntakeError        a story could not be read from its source
     ├── NotFound               there is no such thing, or the asker may not know of it
     │   ├── StoryNotFound
     │   └── FeedNotFound
     ├── Conflict               the thing asked contradicts what already happened
-    │   ├── StoryKilled
-    │   └── StillRunning       the same request is being carried out just now
-    ├── TooManyRequests        more was asked than the settings allow; says when to come back
+    │   └── StoryKilled
     ├── AccessDenied           the gate said no; `decision` says why
     ├── TooManyTries           somebody guesses, or asks for too many letters; `wait_seconds` says how long to wait
     ├── MailRefused            a letter cannot be sent, and trying again will not help
@@ -32,7 +31,6 @@ class SyndicatorError(Exception):
     """The root; `reason` is the stable code a partner's script may rely on."""
 
     reason: Reason = Reason.INVALID_REQUEST
-    retry_after_seconds: int | None = None  # when asking again may help
 
 
 class ConfigError(SyndicatorError):
@@ -45,6 +43,14 @@ class InvalidRequest(SyndicatorError):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class InvalidForm(InvalidRequest):
+    """Several fields do not fit. `faults` says what is wrong with each, in words for the person at the form."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__(" ".join(f"{field}: {words}" for field, words in faults.items()), next(iter(faults), None))
+        self.faults = faults
 
 
 class IntakeError(InvalidRequest):
@@ -90,26 +96,6 @@ class StoryKilled(Conflict):
     def __init__(self, uri: str) -> None:
         super().__init__(f"story {uri} has been killed; a killed story is never changed or brought back")
         self.uri = uri
-
-
-class StillRunning(Conflict):
-    """The same request, by its Idempotency-Key, is being carried out just now."""
-
-    retry_after_seconds = 1
-
-    def __init__(self) -> None:
-        super().__init__("this request is being carried out just now; ask again for its answer")
-
-
-class TooManyRequests(SyndicatorError):
-    """More was asked than `policy`, the name of a limit, allows."""
-
-    reason = Reason.RATE_LIMITED
-
-    def __init__(self, retry_after_seconds: int, policy: str) -> None:
-        super().__init__(f"the limit {policy!r} is spent; wait {retry_after_seconds} s")
-        self.retry_after_seconds = retry_after_seconds
-        self.policy = policy
 
 
 class AccessDenied(SyndicatorError):

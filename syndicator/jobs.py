@@ -23,11 +23,14 @@ from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import keep_time, links, sign_in
+from syndicator.operations import decide, keep_time, links, sign_in
+from syndicator.operations.apply import forget_requests
 from syndicator.operations.lead import give_up_lead, take_lead
+from syndicator.operations.prove_domains import check_due
 from syndicator.operations.pull import due_sources, pull_source
-from syndicator.operations.remembering import forget_requests
+from syndicator.operations.reminders import remind
 from syndicator.outbound import Outbound
+from syndicator.proof import Prover, open_resolver
 
 log = logging.getLogger(__name__)
 RENEW_SECONDS = 10.0
@@ -66,12 +69,30 @@ def _send_letters(house: House, _outbound: Outbound) -> str:
     return f"{sent} letters sent" if sent else ""
 
 
+def _prove_domains(house: House, outbound: Outbound) -> str:
+    count = check_due(house, Prover(outbound, open_resolver()))
+    return f"{count} sites asked for their proof" if count else ""
+
+
 def _forget_old(session: Session, house: House) -> int:
-    return links.forget_old(session, at=house.clock()) + sign_in.forget_old(session, at=house.clock())
+    return (
+        forget_requests(session, at=house.clock())
+        + links.forget_old(session, at=house.clock())
+        + sign_in.forget_old(session, at=house.clock())
+    )
 
 
 JOBS = (
     Job("send-letters", 3, _send_letters),
+    Job("prove-domains", 3, _prove_domains),
+    Job(
+        "auto-approve",
+        30,
+        _in_transaction(
+            lambda session, house: decide.auto_approve(session, house, at=house.clock()), "applications approved by the policy"
+        ),
+    ),
+    Job("remind", 600, _in_transaction(lambda session, house: remind(session, house, at=house.clock()), "reminders written")),
     Job("forget-old-sign-ins", 3600, _in_transaction(_forget_old, "old links, tries and sign-ins deleted")),
     Job(
         "lift-embargoes",
@@ -91,11 +112,6 @@ JOBS = (
     ),
     Job(
         "end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")
-    ),
-    Job(
-        "forget-requests",
-        3600,
-        _in_transaction(lambda session, house: forget_requests(session, at=house.clock()), "remembered requests forgotten"),
     ),
     Job(
         "retire-tombstones",

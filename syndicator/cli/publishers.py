@@ -11,6 +11,7 @@ from sqlalchemy import select
 from syndicator.cli.desk import Desk, say
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherState, Scope
 from syndicator.errors import InvalidRequest
+from syndicator.operations import eligibility
 from syndicator.operations import keys as credentials
 from syndicator.operations import publishers as deciding
 
@@ -28,6 +29,8 @@ def register(app: typer.Typer) -> None:
     group.command("suspend")(suspend)
     group.command("reinstate")(reinstate)
     group.command("revoke")(revoke)
+    group.command("check")(check)
+    group.command("what-if")(what_if)
     app.add_typer(group, name="publisher")
     keys = typer.Typer(help="API keys.", no_args_is_help=True)
     keys.command("create")(key_create)
@@ -104,6 +107,42 @@ def reinstate(context: typer.Context, publisher: Who, reason: Reason) -> None:
 def revoke(context: typer.Context, publisher: Who, reason: Reason) -> None:
     """Revoke an approval for good."""
     _decide(context.obj, publisher, PublisherState.REVOKED, reason)
+
+
+def check(context: typer.Context, publisher: Who) -> None:
+    """Judge a publisher by the policy: each item, its verdict and why."""
+    desk: Desk = context.obj
+    house = desk.house
+    with house.sessions() as session:
+        found = deciding.get_publisher(session, publisher)
+        policy = eligibility.policy_of(house.config)
+        judged = eligibility.checklists(session, policy, [found], at=house.clock())[found.id]
+    records = [
+        {"item": item.heading, "verdict": item.verdict.value, "why": item.words, "to_do": item.todo} for item in judged.items
+    ]
+    desk.list(records, empty="the policy requires nothing")
+
+
+def what_if(
+    context: typer.Context,
+    minimum: Annotated[int, typer.Option(min=0, help="Monthly unique visitors to be asked for.")],
+) -> None:
+    """Say which approved publishers would no longer pass under another floor. Changes nothing."""
+    desk: Desk = context.obj
+    house = desk.house
+    with house.sessions() as session:
+        fallen = eligibility.what_if(session, house.config, minimum=minimum, at=house.clock())
+    records = [
+        {
+            "id": each.publisher.public_id,
+            "name": each.publisher.name,
+            "audience": each.audience,
+            "approved_until": each.publisher.approved_until,
+            "lost": list(each.lost),
+        }
+        for each in fallen
+    ]
+    desk.list(records, empty=f"nobody would fall out at {minimum:,} unique visitors a month")
 
 
 def key_create(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from syndicator.domain.base import Base, choice
 from syndicator.domain.lookalikes import look_of, shown_domain
+from syndicator.errors import InvalidRequest
 
 
 class PublisherState(StrEnum):
@@ -173,3 +174,23 @@ class FeedToken(Base):
 
 def state_may_follow(old: PublisherState, new: PublisherState) -> bool:
     return new in NEXT_STATES[old]
+
+
+def read_domain(text: str) -> str:
+    """Return the host name in its canonical ASCII form. Raises InvalidRequest for what is none."""
+    try:
+        domain = text.strip().rstrip(".").encode("idna").decode().lower()
+    except UnicodeError as error:
+        raise InvalidRequest(f"{text!r} is no domain name", "domain") from error
+    labels = domain.split(".")
+    if len(labels) < 2 or not all(label and label.replace("-", "").isalnum() for label in labels) or labels[-1].isdigit():
+        raise InvalidRequest(f"{text!r} is no domain name", "domain")
+    return domain
+
+
+def read_name(text: str) -> str:
+    """Return a name in one line, without control, bidi and invisible characters. Raises InvalidRequest."""
+    name = " ".join("".join(mark for mark in text if mark.isprintable() or mark.isspace()).split())
+    if not name or len(name) > 200:
+        raise InvalidRequest("a name of 1 to 200 characters is needed", "name")
+    return name

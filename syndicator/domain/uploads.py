@@ -9,7 +9,6 @@ from syndicator.errors import InvalidRequest
 
 MOST_BYTES = 3_000_000  # of one file
 MOST_BYTES_IN_ALL = 30_000_000  # of one publisher
-MOST_FILES = 40
 MEDIA_TYPES = {"pdf": "application/pdf", "png": "image/png", "jpeg": "image/jpeg", "csv": "text/csv"}
 ACCEPT = ".pdf,.png,.jpg,.jpeg,.csv"  # for the browser's dialogue; it is not believed
 WORDS = "a PDF, PNG, JPEG or CSV file"

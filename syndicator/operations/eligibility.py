@@ -126,7 +126,7 @@ def _facts(
         corrections_url=answers.get("corrections_url") or None,
         contacts=frozenset(contact.kind.value for contact in contacts),
         use=answers.get("use") or None,
-        passes_on=answers.get("passes_on"),
+        passes_on={"yes": True, "no": False}.get(answers.get("passes_on", "")),
     )
 
 

@@ -8,7 +8,15 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from syndicator.domain.base import new_id
-from syndicator.domain.publishers import EligibilityDecision, Publisher, PublisherDomain, PublisherState, state_may_follow
+from syndicator.domain.publishers import (
+    EligibilityDecision,
+    Publisher,
+    PublisherDomain,
+    PublisherState,
+    read_domain,
+    read_name,
+    state_may_follow,
+)
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
@@ -32,26 +40,6 @@ def add_publisher(session: Session, *, name: str, email: str, domains: list[str]
     session.flush()
     audit.record(session, actor, "publisher.add", publisher.public_id, at=at, name=publisher.name)
     return publisher
-
-
-def read_name(text: str) -> str:
-    """Return a name in one line, without control, bidi and invisible characters. Raises InvalidRequest."""
-    name = " ".join("".join(mark for mark in text if mark.isprintable() or mark.isspace()).split())
-    if not name or len(name) > 200:
-        raise InvalidRequest("a name of 1 to 200 characters is needed", "name")
-    return name
-
-
-def read_domain(text: str) -> str:
-    """Return the host name in its canonical ASCII form. Raises InvalidRequest for what is none."""
-    try:
-        domain = text.strip().rstrip(".").encode("idna").decode().lower()
-    except UnicodeError as error:
-        raise InvalidRequest(f"{text!r} is no domain name", "domain") from error
-    labels = domain.split(".")
-    if len(labels) < 2 or not all(label and label.replace("-", "").isalnum() for label in labels) or labels[-1].isdigit():
-        raise InvalidRequest(f"{text!r} is no domain name", "domain")
-    return domain
 
 
 def get_publisher(session: Session, reference: str, *, lock: bool = False) -> Publisher:
