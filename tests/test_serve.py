@@ -20,11 +20,15 @@ from typing import NamedTuple
 
 import pytest
 
-from syndicator.config import Config
+from syndicator.app import create_engine
+from syndicator.config import Config, Database
 from syndicator.documents import Document, public_folder, read_document, write_document
 from syndicator.errors import ConfigError
+from syndicator.house import open_house
 from syndicator.process import Child
 from syndicator.serve import free_port
+from tests.desk import Desk
+from tests.receiver import Received, Receiver, Reply
 
 POLITE = "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); print({name!r}, flush=True); signal.pause()"
 DEAF = "import signal; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); [signal.pause() for _ in iter(int, 1)]"
@@ -231,6 +235,26 @@ def test_a_poll_over_the_real_server_gets_the_bytes_of_the_document(web: Web, tm
         assert (status, got, headers["etag"]) == (304, b"", stored.etags[coding])
         assert "content-length" not in headers
         assert {"date", "vary", "cache-control"} <= set(headers)
+
+
+def test_every_web_process_shows_a_story_before_its_first_push_leaves(web: Web, config: Config, sqlite_url: str) -> None:
+    house = open_house(config.model_copy(update={"database": Database(url=sqlite_url)}))
+    desk, engine = Desk(house), create_engine(house)
+    engine.drain_due()
+    shown: list[bool] = []
+
+    def look(request: Received) -> Reply:
+        shown.extend(b"river gauges" in ask(web.url)[2].lower() for _ in range(20))  # each connection comes to either process
+        return Reply()
+
+    with Receiver(look) as receiver:
+        desk.subscription(desk.publisher(), endpoint=receiver.url)
+        assert not any(b"river gauges" in ask(web.url)[2].lower() for _ in range(20))
+        desk.publish()
+        engine.drain_due()
+    assert shown == [True] * 20
+    engine.close()
+    house.engine.dispose()
 
 
 def test_slow_clients_do_not_hold_up_polls(web: Web, tmp_path: Path) -> None:

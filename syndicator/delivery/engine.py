@@ -28,12 +28,13 @@ from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, P
 from syndicator.delivery import hub_requests
 from syndicator.delivery.ledger import anything_due, cancel, claim_due, count_due, postpone, release, release_all, renew_claims
 from syndicator.delivery.living import Living
+from syndicator.delivery.pace import Pace
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.sender import Sender
 from syndicator.delivery.settling import Result, settle
 from syndicator.delivery.talkers import Talk, Talkers
 from syndicator.house import House
-from syndicator.operations.render_feeds import render_stale, stale_feeds
+from syndicator.operations.render_feeds import render_feeds, stale_feeds
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import last_value
 
@@ -86,6 +87,7 @@ class Engine:
     claims_until: float = 0.0  # in ticks; what is under way is ours at least till then
     renewed_at: float = 0.0
     living: Living | None = None
+    pace: Pace | None = None  # only while `run` goes on: who sends what is due and stops does not wait
     looked_for_dead_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ class Engine:
     def run(self, stopping: Callable[[], bool], *, idle_seconds: float = 0.1) -> None:
         """Take turns until `stopping()`, then let what is under way end and give the rest back."""
         pause = 0.0
+        self.pace = Pace(self.ticks)
         while not stopping():
             pause = self._turn_or_pause(idle_seconds, pause, stopping)[1]
         self.drain(seconds=5.0)
@@ -223,8 +226,14 @@ class Engine:
         """
         with reading(self.house.sessions) as session:
             seq = last_value(session, "events")
+            stale: Sequence[str] = stale_feeds(session)
+            if self.pace is not None:
+                stale, seq = self.pace.choose(session, stale, seq)
         try:
-            return seq, len(render_stale(self.house))
+            done = render_feeds(self.house, stale)
+            if self.pace is not None:
+                self.pace.rendered(done)
+            return seq, len(stale)
         except SQLAlchemyError:
             raise
         except Exception:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from syndicator.domain.base import Counter
@@ -24,7 +24,7 @@ def seal(session: Session, definition: FeedDefinition, *, at: datetime) -> bool:
     """Move the oldest stories out of a head that holds more than its limit; False when that takes more than this one call."""
     lock_places(session)
     size, most = definition.archive_size, definition.archive_size * ARCHIVES_AT_ONCE
-    in_head = (FeedEntry.feed == definition.name, FeedEntry.archive.is_(None), FeedEntry.left_at.is_(None))
+    in_head = _in_head(definition)
     some = select(FeedEntry.story_id).where(*in_head).limit(definition.limit + most).subquery()
     held = session.scalar(select(func.count()).select_from(some)) or 0
     if held <= definition.limit:
@@ -40,6 +40,16 @@ def seal(session: Session, definition: FeedDefinition, *, at: datetime) -> bool:
         session.execute(page.values(archive=last).execution_options(synchronize_session=False))
         session.execute(insert(FeedArchive).values(feed=definition.name, number=last, changed_at=at, stale_at=at, written=False))
     return held < definition.limit + most
+
+
+def overfull(session: Session, definition: FeedDefinition) -> bool:
+    """Say whether the head holds more stories than its limit."""
+    some = select(FeedEntry.story_id).where(*_in_head(definition)).offset(definition.limit).limit(1)
+    return session.scalar(some) is not None
+
+
+def _in_head(definition: FeedDefinition) -> tuple[ColumnElement[bool], ...]:
+    return (FeedEntry.feed == definition.name, FeedEntry.archive.is_(None), FeedEntry.left_at.is_(None))
 
 
 def lock_places(session: Session) -> None:

@@ -26,10 +26,12 @@ from syndicator.domain.feeds import CONTENT_TYPES, TOMBSTONE_DAYS, FeedArchive, 
 from syndicator.domain.stories import PubStatus, Story
 from syndicator.house import House
 from syndicator.operations.archives import (
+    ARCHIVES_AT_ONCE,
     lock_places,
     mark_all_stale,
     mark_written,
     newest_archive,
+    overfull,
     reopen,
     seal,
     stale_archives,
@@ -83,11 +85,20 @@ def render_stale(house: House, *, everything: bool = False) -> list[str]:
         _sweep(house)
     with reading(house.sessions) as session:
         names = session.scalars(select(FeedState.feed)).all() if everything else stale_feeds(session)
-        stale = [name for name in names if house.catalogue.find(name)]
-    for name in stale:
-        with feed_lock(house.config.data_dir, name):
-            _bring_up_to_date(house, house.catalogue.get(name))
+    stale = [name for name in names if house.catalogue.find(name)]
+    render_feeds(house, stale)
     return stale
+
+
+def render_feeds(house: House, names: Sequence[str]) -> list[str]:
+    """Bring the documents of these feeds up to date; returns the feeds with which that is done, not those with more to do."""
+    done = []
+    for name in names:
+        if definition := house.catalogue.find(name):
+            with feed_lock(house.config.data_dir, name):
+                if _bring_up_to_date(house, definition):
+                    done.append(name)
+    return done
 
 
 def stale_feeds(session: Session) -> Sequence[str]:
@@ -162,22 +173,29 @@ def feed_lock(data_dir: Path, name: str) -> Iterator[None]:
         yield
 
 
-def _bring_up_to_date(house: House, definition: FeedDefinition) -> None:
-    with house.sessions.begin() as session:
-        seq = session.scalars(select(FeedState.changed_seq).where(FeedState.feed == definition.name)).one()
-        _notice_new_frame(session, house, definition)
-        whole = seal(session, definition, at=house.clock())
-    _write_archives(house, definition)
+def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:
+    """Write what is stale of the feed; False when there is more to do. On SQLite, waits for writers only where it must write."""
+    frame = _frame_hash(house, definition)
+    with reading(house.sessions) as session:
+        state = session.scalars(select(FeedState).where(FeedState.feed == definition.name)).one()
+        sealed = not overfull(session, definition)
+    if state.frame_hash != frame or not sealed:
+        with house.sessions.begin() as session:
+            _notice_new_frame(session, definition, frame, at=house.clock())
+            sealed = seal(session, definition, at=house.clock())
+    written = _write_archives(house, definition)
     with reading(house.sessions) as session:
         feed = read_feed(session, house, definition, at=house.clock())
     _write(house, definition, definition.name, feed)
-    if whole:
+    if sealed and state.rendered_seq < state.changed_seq:
         with house.sessions.begin() as session:
-            shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < seq)
-            session.execute(shown.values(rendered_seq=seq))
+            shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < state.changed_seq)
+            session.execute(shown.values(rendered_seq=state.changed_seq))
+    return sealed and written < ARCHIVES_AT_ONCE
 
 
-def _write_archives(house: House, definition: FeedDefinition) -> None:
+def _write_archives(house: House, definition: FeedDefinition) -> int:
+    """Write what is stale of the feed's archives, or a part of it; returns how many were written."""
     with reading(house.sessions) as session:
         stale = stale_archives(session, definition.name)
         feeds = [read_archive(session, house, definition, archive, at=house.clock()) for archive in stale]
@@ -187,6 +205,7 @@ def _write_archives(house: House, definition: FeedDefinition) -> None:
         with house.sessions.begin() as session:
             for archive in stale:
                 mark_written(session, archive)
+    return len(stale)
 
 
 def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> None:
@@ -195,14 +214,17 @@ def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> No
         write_document(folder, f"{key}.{name}", _document(definition, feed, name, render(feed)))
 
 
-def _notice_new_frame(session: Session, house: House, definition: FeedDefinition) -> None:
-    """Have archives written anew when what stands around their stories changed: the notice, the license, addresses, titles."""
+def _frame_hash(house: House, definition: FeedDefinition) -> str:
+    """Changes with what stands around the stories of an archive: the notice, the license, addresses, titles, our own release."""
     told = definition.model_dump(exclude={"limit", "select"})
-    frame = hashlib.sha256(repr((__version__, told, house.terms, house.config.site.language)).encode()).hexdigest()
+    return hashlib.sha256(repr((__version__, told, house.terms, house.config.site.language)).encode()).hexdigest()
+
+
+def _notice_new_frame(session: Session, definition: FeedDefinition, frame: str, *, at: datetime) -> None:
     state = session.scalars(select(FeedState).where(FeedState.feed == definition.name)).one()
     if state.frame_hash != frame:
         state.frame_hash = frame
-        mark_all_stale(session, definition.name, at=house.clock())
+        mark_all_stale(session, definition.name, at=at)
 
 
 def _sweep(house: House) -> None:
