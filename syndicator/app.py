@@ -18,7 +18,7 @@ from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House, open_house
 from syndicator.outbound import Outbound
 from syndicator.vault import read_key_file
-from syndicator.web import guard, pages, problems
+from syndicator.web import guard, idempotency, limits, pages, problems
 from syndicator.web.account import account
 from syndicator.web.api import api
 from syndicator.web.auth import auth
@@ -53,7 +53,8 @@ def create_app(config: Config, house: House | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["house"] = house or open_house(config)
     app.extensions["outbound"] = open_outbound(config)
-    pages.furnish(app, app.extensions["house"])
+    for part in (pages, limits, idempotency):
+        part.furnish(app, app.extensions["house"])
     guard.install(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

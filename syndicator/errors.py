@@ -9,7 +9,9 @@
     │   ├── StoryNotFound
     │   └── FeedNotFound
     ├── Conflict               the thing asked contradicts what already happened
-    │   └── StoryKilled
+    │   ├── StoryKilled
+    │   └── StillRunning       the same request is being carried out just now
+    ├── TooManyRequests        more was asked than the settings allow; says when to come back
     ├── AccessDenied           the gate said no; `decision` says why
     ├── TooManyTries           somebody guesses, or asks for too many letters; `wait_seconds` says how long to wait
     ├── MailRefused            a letter cannot be sent, and trying again will not help
@@ -31,6 +33,7 @@ class SyndicatorError(Exception):
     """The root; `reason` is the stable code a partner's script may rely on."""
 
     reason: Reason = Reason.INVALID_REQUEST
+    retry_after_seconds: int | None = None  # when asking again may help
 
 
 class ConfigError(SyndicatorError):
@@ -96,6 +99,26 @@ class StoryKilled(Conflict):
     def __init__(self, uri: str) -> None:
         super().__init__(f"story {uri} has been killed; a killed story is never changed or brought back")
         self.uri = uri
+
+
+class StillRunning(Conflict):
+    """The same request, by its Idempotency-Key, is being carried out just now."""
+
+    retry_after_seconds = 1
+
+    def __init__(self) -> None:
+        super().__init__("this request is being carried out just now; ask again for its answer")
+
+
+class TooManyRequests(SyndicatorError):
+    """More was asked than `policy`, the name of a limit, allows."""
+
+    reason = Reason.RATE_LIMITED
+
+    def __init__(self, retry_after_seconds: int, policy: str) -> None:
+        super().__init__(f"the limit {policy!r} is spent; wait {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+        self.policy = policy
 
 
 class AccessDenied(SyndicatorError):

@@ -24,10 +24,10 @@ from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
 from syndicator.operations import decide, keep_time, links, sign_in
-from syndicator.operations.apply import forget_requests
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.prove_domains import check_due
 from syndicator.operations.pull import due_sources, pull_source
+from syndicator.operations.remembering import forget_requests
 from syndicator.operations.reminders import remind
 from syndicator.outbound import Outbound
 from syndicator.proof import Prover, open_resolver
@@ -112,6 +112,11 @@ JOBS = (
     ),
     Job(
         "end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")
+    ),
+    Job(
+        "forget-requests",
+        3600,
+        _in_transaction(lambda session, house: forget_requests(session, at=house.clock()), "remembered requests forgotten"),
     ),
     Job(
         "retire-tombstones",

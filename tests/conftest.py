@@ -47,10 +47,11 @@ def config(tmp_path: Path) -> Config:
 
 
 def make_config(data_dir: Path) -> Config:
-    """Settings with all state under `data_dir`, the shipped feed catalogue, and loopback allowed as a destination."""
+    """Settings with all state under `data_dir`, the shipped feed catalogue, loopback allowed as a destination, and no limits."""
     values = {
         "site": {"base_url": BASE_URL, "data_dir": str(data_dir), "feeds_dir": str(ROOT / "feeds")},
         "outbound": {"allow_networks": ["127.0.0.0/8"]},
+        "limits": {"enabled": False},  # a test asks as fast as it can, and the clock stands still
     }
     return read_config(values, data_dir, "test")
 

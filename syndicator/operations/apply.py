@@ -174,7 +174,7 @@ def begin_again(session: Session, publisher_id: int, *, actor: str, at: datetime
     return application
 
 
-def forget_requests(session: Session, *, at: datetime) -> int:
+def forget_what_was_filled_in(session: Session, *, at: datetime) -> int:
     """Delete what was filled in a month ago, confirmed or not; returns how many."""
     old = delete(ApplicationRequest).where(ApplicationRequest.asked_at < at - REQUESTS_KEPT)
     return session.execute(old.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined, no-any-return]

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from syndicator.errors import AccessDenied, AddressRefused, Conflict, InvalidRequest, NotFound, SyndicatorError
+from syndicator.errors import AccessDenied, AddressRefused, Conflict, InvalidRequest, NotFound, SyndicatorError, TooManyRequests
 from syndicator.house import House
 from syndicator.reasons import Reason
 
@@ -39,6 +39,8 @@ def status_of(error: SyndicatorError) -> HTTPStatus:
     match error:
         case AccessDenied():
             return REASON_STATUS.get(error.reason, HTTPStatus.FORBIDDEN)
+        case TooManyRequests():
+            return HTTPStatus.TOO_MANY_REQUESTS
         case NotFound():
             return HTTPStatus.NOT_FOUND
         case Conflict():
@@ -97,11 +99,14 @@ def _our_error(error: SyndicatorError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("request failed path=%s error=%s", request.path, error)
-    reason = error.reason
+    field = getattr(error, "field", None)
     if machine_asks():
-        field = getattr(error, "field", None)
-        return problem(status, reason, str(error), **({"field": field} if field else {}))
-    return _page(status, reason, str(error))
+        answer = problem(status, error.reason, str(error), **({"field": field} if field else {}))
+    else:
+        answer = _page(status, error.reason, str(error))
+    if error.retry_after_seconds is not None:
+        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+    return answer
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -206,5 +206,5 @@ def test_what_was_filled_in_is_forgotten_after_a_month(house: House, clock: Hand
     ask(house)
     clock.advance(timedelta(days=31))
     with house.sessions.begin() as session:
-        assert apply.forget_requests(session, at=clock.now) == 1
+        assert apply.forget_what_was_filled_in(session, at=clock.now) == 1
     assert counted(house, ApplicationRequest) == 0

@@ -171,6 +171,17 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_publishers_name_look"), "publishers", ["name_look"], unique=False)
     op.create_table(
+        "remembered_requests",
+        sa.Column("holder", sa.String(length=32), nullable=False),
+        sa.Column("key_hash", sa.String(length=64), nullable=False),
+        sa.Column("request_hash", sa.String(length=64), nullable=False),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("took_effect", sa.Boolean(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("holder", "key_hash", name=op.f("pk_remembered_requests")),
+    )
+    op.create_index("ix_remembered_requests_claimed", "remembered_requests", ["claimed_at"], unique=False)
+    op.create_table(
         "sign_in_tries",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account_hash", sa.String(length=64), nullable=False),
@@ -938,6 +949,8 @@ def downgrade() -> None:
     op.drop_index("ix_sign_in_tries_address", table_name="sign_in_tries")
     op.drop_index("ix_sign_in_tries_account", table_name="sign_in_tries")
     op.drop_table("sign_in_tries")
+    op.drop_index("ix_remembered_requests_claimed", table_name="remembered_requests")
+    op.drop_table("remembered_requests")
     op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
     op.drop_table("publishers")
     op.drop_table("notice_versions")

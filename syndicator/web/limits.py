@@ -1,0 +1,86 @@
+"""Rate limits: one for each key, one for each address that has none; feeds apart. Told in RateLimit fields and Retry-After.
+
+RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10. A poll that sends validators costs next to nothing and is not counted,
+so that the readers behind one proxy do not hurt each other; public feeds do not even come here (byte_layer.py).
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple
+
+from flask import Flask, Response, g, request
+
+from syndicator.errors import AccessDenied, TooManyRequests
+from syndicator.house import House
+from syndicator.web.identity import caller
+from syndicator.web.meter import Meter, Rate, Standing, read_rate
+
+UNCOUNTED = ("/assets/", "/healthz", "/readyz", "/metrics")
+FEEDS = ("/f/", "/feeds/")
+NETWORK_BITS = 64  # of an IPv6 address: what one household or office has to itself
+
+
+class Told(NamedTuple):
+    """What the answer says about its asker's limit."""
+
+    policy: str
+    rate: Rate
+    standing: Standing
+
+
+def furnish(app: Flask, house: House) -> None:
+    """Count every request of `app`, unless the settings say not to."""
+    if not house.config.limits.enabled:
+        return
+    meter = Meter(house.config.data_dir / "limits.meter")
+    per_key, per_address = read_rate(house.config.limits.requests_per_key), read_rate(house.config.limits.requests_per_address)
+
+    def count() -> None:
+        asker = _asker()
+        if asker is None:
+            return
+        policy, name = asker
+        rate = per_key if policy == "key" else per_address
+        standing = meter.take(f"{policy} {name}", rate, house.clock().timestamp())
+        g.limit = Told(policy, rate, standing)
+        if not standing.granted:
+            raise TooManyRequests(standing.again_in_seconds, policy)
+
+    app.before_request(count)
+    app.after_request(_tell)
+
+
+def _asker() -> tuple[str, str] | None:
+    """Return by which limit the request is counted, and whose it is; None when it is not counted."""
+    if request.path.startswith(UNCOUNTED):
+        return None
+    if request.path.startswith(FEEDS):
+        asks_again = "If-None-Match" in request.headers or "If-Modified-Since" in request.headers
+        return None if asks_again else ("feed", _network())
+    if request.path.startswith("/v1/"):
+        try:
+            if key := caller().key:
+                return "key", key.public_id
+        except AccessDenied:
+            pass  # a wrong key counts against the address, and its view refuses it
+    return "address", _network()
+
+
+def _network() -> str:
+    """Return the caller's IPv4 address, or the network of its IPv6 address."""
+    try:
+        address = ip_address(request.remote_addr or "")
+    except ValueError:
+        return ""
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or int(address) >> NETWORK_BITS)
+    return str(address)
+
+
+def _tell(response: Response) -> Response:
+    told: Told | None = g.get("limit")
+    if told is not None and (request.path.startswith("/v1/") or not told.standing.granted):
+        response.headers["RateLimit-Policy"] = f'"{told.policy}";q={told.rate.amount};w={told.rate.seconds}'
+        response.headers["RateLimit"] = f'"{told.policy}";r={told.standing.left};t={told.standing.whole_in_seconds}'
+    return response
