@@ -13,21 +13,24 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from syndicator.carriers import FolderCarrier, SmtpCarrier, open_carrier
 from syndicator.documents import DamagedDocument, DocumentNotFound, private_folder, public_folder, read_document
 from syndicator.domain.feeds import FORMATS, FeedState
 from syndicator.domain.jobs import JobRun, LeaderLease
+from syndicator.domain.letters import Letter, LetterState
+from syndicator.errors import MailDeferred, MailRefused
 from syndicator.house import House
 from syndicator.storage.engine import reading
 from syndicator.storage.schema import current_revision, newest_revision
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)
+LETTERS_WAIT = timedelta(minutes=60)
 CONNECT_SECONDS = 5.0
 
 
@@ -102,34 +105,29 @@ def _keys(house: House) -> tuple[bool, str]:
 
 
 def _mail(house: House) -> tuple[bool, str]:
-    url = house.config.mail.url
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        folder = Path(url.removeprefix("file:") or house.config.data_dir / "outbox")
-        existing = next(above for above in (folder, *folder.absolute().parents) if above.exists())
+    carrier = open_carrier(house.config)
+    if isinstance(carrier, FolderCarrier):
+        existing = next(above for above in (carrier.folder, *carrier.folder.absolute().parents) if above.exists())
         with tempfile.TemporaryFile(dir=existing):
-            return True, f"letters are put into {folder}, none is sent"
-    where = f"{parts.hostname}:{parts.port or smtplib.SMTP_SSL_PORT if parts.scheme == 'smtps' else parts.port or 25}"
+            return True, f"letters are put into {carrier.folder}, none is sent"
+    parts = urlsplit(house.config.mail.url)
+    where = f"{parts.hostname}:{parts.port or (smtplib.SMTP_SSL_PORT if parts.scheme == 'smtps' else smtplib.SMTP_PORT)}"
     try:
-        with _smtp(parts.scheme, parts.hostname or "", parts.port) as server:
-            if parts.username:
-                server.login(unquote(parts.username), unquote(parts.password or ""))
+        with SmtpCarrier(house.config.mail.url).conversation() as server:
             server.noop()
-    except smtplib.SMTPException as error:
-        return False, f"{where} refuses us ({type(error).__name__})"  # its words may quote what we sent
-    except OSError as error:
-        return False, f"{where} cannot be reached ({error.strerror or type(error).__name__})"
+    except (MailRefused, MailDeferred) as error:
+        return False, f"{where} cannot be used: {error}"
     return True, f"{where} answers"
 
 
-def _smtp(scheme: str, host: str, port: int | None) -> smtplib.SMTP:
-    if scheme == "smtps":
-        return smtplib.SMTP_SSL(host, port or 0, timeout=CONNECT_SECONDS, context=ssl.create_default_context())
-    server = smtplib.SMTP(host, port or 0, timeout=CONNECT_SECONDS)
-    server.ehlo()
-    if server.has_extn("starttls"):
-        server.starttls(context=ssl.create_default_context())
-    return server
+def _letters(house: House) -> tuple[bool, str]:
+    at = house.clock()
+    with reading(house.sessions) as session:
+        failed = session.scalar(select(func.count()).select_from(Letter).where(Letter.state == LetterState.FAILED)) or 0
+        oldest = session.scalar(select(func.min(Letter.created_at)).where(Letter.state == LetterState.OWED))
+    if oldest is not None and at - oldest > LETTERS_WAIT:
+        return False, f"one has been waiting for {int((at - oldest).total_seconds() // 60)} minutes; see Letters at the desk"
+    return True, f"none waits; {failed} could not be sent" if failed else "none waits"
 
 
 def _outbound(house: House) -> tuple[bool, str]:
@@ -188,6 +186,7 @@ LOOKS: dict[str, Callable[[House], tuple[bool, str]]] = {
     "disk": _disk,
     "keys": _keys,
     "mail": _mail,
+    "letters": _letters,
     "outbound": _outbound,
     "feeds": _feeds,
     "timetable": _timetable,

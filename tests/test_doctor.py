@@ -15,6 +15,7 @@ from syndicator.documents import Document, private_folder, public_folder, write_
 from syndicator.domain.feeds import FORMATS, FeedState
 from syndicator.domain.jobs import JobRun, LeaderLease
 from syndicator.house import House, open_house
+from syndicator.operations.letters import write_letter
 from tests.clocks import HandClock
 
 
@@ -86,7 +87,7 @@ def test_mail_that_cannot_go_out_shows_and_tells_no_password(config: Config, url
     house = open_house(config.model_copy(update={"mail": Mail(url=url)}))
     finding = found(house, "mail")
     assert not finding.ok
-    assert "127.0.0.1:1 cannot be reached" in finding.words
+    assert "127.0.0.1:1 cannot be used: no connection" in finding.words
     assert "hunter2" not in finding.words
 
 
@@ -109,3 +110,11 @@ def test_a_failing_job_shows(well: House, clock: HandClock, session: Session) ->
     session.add(JobRun(job="pull-sources", started_at=clock(), finished_at=clock(), outcome="", failures=3))
     session.commit()
     assert "pull-sources (3 times)" in found(well, "timetable").words
+
+
+def test_a_letter_that_has_waited_long_shows(well: House, clock: HandClock) -> None:
+    with well.sessions.begin() as session:
+        write_letter(session, well, "note", to="a@b.example", at=clock(), heading="Hello", words="Hello.")
+    assert found(well, "letters").ok
+    clock.advance(timedelta(minutes=90))
+    assert "waiting for 90 minutes" in found(well, "letters").words

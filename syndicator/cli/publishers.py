@@ -9,9 +9,10 @@ import typer
 from sqlalchemy import select
 
 from syndicator.cli.desk import Desk, say
+from syndicator.domain.accounts import MemberRole
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherState, Scope
 from syndicator.errors import InvalidRequest
-from syndicator.operations import eligibility
+from syndicator.operations import eligibility, members
 from syndicator.operations import keys as credentials
 from syndicator.operations import publishers as deciding
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("revoke")(revoke)
     group.command("check")(check)
     group.command("what-if")(what_if)
+    group.command("invite")(invite)
     app.add_typer(group, name="publisher")
     keys = typer.Typer(help="API keys.", no_args_is_help=True)
     keys.command("create")(key_create)
@@ -143,6 +145,30 @@ def what_if(
         for each in fallen
     ]
     desk.list(records, empty=f"nobody would fall out at {minimum:,} unique visitors a month")
+
+
+def invite(
+    context: typer.Context,
+    publisher: Who,
+    email: Annotated[str, typer.Argument(help="Who is invited.")],
+    role: Annotated[MemberRole, typer.Option(help="What the person may do.")] = MemberRole.OWNER,
+) -> None:
+    """Invite somebody to look after a publisher in the portal; the link goes by letter and is printed once."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = deciding.get_publisher(session, publisher)
+        house, at = desk.house, desk.house.clock()
+        invitation, link = members.invite(
+            session, house, found, email=email, role=role, inviter=house.config.site.name, actor=desk.actor, at=at
+        )
+        record = {
+            "publisher": found.public_id,
+            "email": invitation.email,
+            "role": invitation.role.value,
+            "link": link,
+            "token": link.rpartition("/")[2],
+        }
+    desk.show(record)
 
 
 def key_create(

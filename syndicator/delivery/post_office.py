@@ -7,7 +7,6 @@ letter's, so the copy that a lost answer may cause is known as one. No transacti
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
@@ -33,10 +32,13 @@ class PostOffice:
     carrier: Carrier
 
     def send_owed(self) -> int:
-        """Send the letters that are due; returns how many left."""
+        """Send the letters that are due, some at most; returns how many left."""
         self._answer_requests()
         sent = 0
-        for letter in self._claim():
+        for _ in range(BATCH):
+            letter = self._claim()
+            if letter is None:
+                break
             sent += self._send(letter)
         return sent
 
@@ -45,23 +47,24 @@ class PostOffice:
         with house.sessions.begin() as session:
             answer_requests(session, house, at=house.clock())
 
-    def _claim(self) -> Sequence[Letter]:
+    def _claim(self) -> Letter | None:
+        """Take the letter that is due longest; one at a time, so that none waits in our hands while a slow server keeps us."""
         at = self.house.clock()
         due = (
             select(Letter)
             .where(Letter.state == LetterState.OWED, Letter.next_attempt_at <= at)
             .order_by(Letter.next_attempt_at, Letter.id)
-            .limit(BATCH)
+            .limit(1)
         )
         with reading(self.house.sessions) as session:
-            if session.scalar(due.with_only_columns(Letter.id).limit(1)) is None:
-                return []
+            if session.scalar(due.with_only_columns(Letter.id)) is None:
+                return None
         with self.house.sessions.begin() as session:
-            letters = session.scalars(due.with_for_update(skip_locked=True)).all()
-            for letter in letters:
+            letter = session.scalars(due.with_for_update(skip_locked=True)).one_or_none()
+            if letter is not None:
                 letter.attempts += 1
                 letter.next_attempt_at = at + LEASE
-            return letters
+            return letter
 
     def _send(self, letter: Letter) -> bool:
         """Send one claimed letter and record how it went; says whether it left."""

@@ -211,10 +211,10 @@ def fold_email(text: str) -> str:
 def address_of(text: str) -> str:
     """Return whom to count for the client address `text`: an IPv6 customer has a whole /64."""
     try:
-        address = ip_address(text)
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return text[:64]
     if address.version == 6:
         mapped = address.ipv4_mapped
-        return str(mapped) if mapped else str(ip_network(f"{address.exploded.split('%')[0]}/64", strict=False))
+        return str(mapped) if mapped else str(ip_network(f"{address}/64", strict=False))
     return str(address)

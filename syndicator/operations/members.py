@@ -65,8 +65,11 @@ def add_member(session: Session, publisher: Publisher, user: User, role: MemberR
 
 def invite(
     session: Session, house: House, publisher: Publisher, *, email: str, role: MemberRole, inviter: str, actor: str, at: datetime
-) -> Invitation:
-    """Write an invitation to `email`. Raises InvalidRequest for no address, Conflict for a member or a second one."""
+) -> tuple[Invitation, str]:
+    """Write an invitation to `email`; returns it and its link, which is never seen again.
+
+    Raises InvalidRequest for what is no address, Conflict for a member or a second invitation.
+    """
     folded = fold_email(read_email(email))
     waiting = open_invitations(session, publisher.id, at=at)
     if any(each.email == folded for each in waiting):
@@ -100,7 +103,7 @@ def invite(
         role=role.value,
     )
     audit.record(session, actor, "member.invite", publisher.public_id, at=at, email=folded, role=role.value)
-    return invitation
+    return invitation, address
 
 
 def get_invitation(session: Session, public_id: str, *, at: datetime) -> Invitation:

@@ -121,9 +121,7 @@ def sign_out() -> ResponseReturnValue:
     if person is not None:
         with house.sessions.begin() as session:
             sign_in.end(session, session.get_one(SignIn, person.sign_in.id), actor=person.user.email, at=house.clock())
-    answer = drop_cookie(make_response(redirect("/sign-in", 303)))
-    answer.headers["Clear-Site-Data"] = '"cache", "storage"'
-    return answer
+    return drop_cookie(make_response(redirect("/sign-in", 303)))
 
 
 @auth.get("/sign-in/link")

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from syndicator.domain.accounts import Invitation, MemberRole, StaffRole
+from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.publishers import Publisher
 from syndicator.house import House
 from syndicator.operations import members
@@ -141,7 +141,7 @@ def world(app: Flask, house: House, desk: Desk) -> World:
     colleague = people.user("colleague@desk.example", staff=StaffRole.EDITOR)
     with house.sessions.begin() as session:
         ours = session.get_one(Publisher, ours.id)
-        invitation: Invitation = members.invite(
+        invitation, _ = members.invite(
             session,
             house,
             ours,
