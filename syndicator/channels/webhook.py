@@ -18,7 +18,7 @@ from standardwebhooks import Webhook as Signer
 
 from syndicator.channels import Answer, Outcome, Parcel, Request
 from syndicator.channels.answers import read_answer
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.ninjs import render_ninjs
 from syndicator.render.plain import rfc3339
 
@@ -42,13 +42,13 @@ class Webhook:
 
 def webhook_body(parcel: Parcel) -> bytes:
     """Return the event as JSON, UTF-8; equal parcels give equal bytes."""
-    entry, terms = parcel.entry, parcel.terms
+    entry, terms = parcel.entry, terms_beside(parcel.entry, parcel.terms)
     api = f"{terms.base_url}/v1/stories/{entry.public_id}"
     told: dict[str, Any] = {
         "seq": parcel.seq,
         "sequence": parcel.sequence,
         "notice": {"version": terms.notice_version, "text": terms.notice_text, "contact": terms.contact_email},
-        "license": {"url": terms.license_url, "version": terms.license_version},
+        "license": {"url": terms.license_url, "version": terms.license_version if terms.free else None},
         "feeds": list(parcel.feeds),
         "links": {"api": api, "html": entry.url, "receipt": f"{api}/receipts"},
     }

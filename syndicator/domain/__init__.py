@@ -3,6 +3,7 @@
 from syndicator.domain import (
     accounts,
     agreements,
+    answers,
     applications,
     audit,
     base,
@@ -25,6 +26,7 @@ from syndicator.domain import (
 __all__ = [
     "accounts",
     "agreements",
+    "answers",
     "applications",
     "audit",
     "base",

@@ -8,11 +8,13 @@ from datetime import datetime
 from syndicator.domain.feeds import FORMATS, FeedDefinition
 from syndicator.domain.stories import Image, PubStatus, Rights, Story, StoryVersion
 from syndicator.render.entry import Entry, Feed, Terms
+from syndicator.render.left_out import left_out
 
 
 def entry_of(story: Story, version: StoryVersion, terms: Terms) -> Entry:
     """Return `version` of `story` as it may leave; pictures that are not cleared stay behind."""
     status = version.pubstatus if version.rights is not Rights.NONE else PubStatus.WITHHELD
+    images = tuple(map(read_image, version.images))
     return Entry(
         uri=story.uri,
         public_id=story.public_id,
@@ -36,7 +38,8 @@ def entry_of(story: Story, version: StoryVersion, terms: Terms) -> Entry:
         ednote=version.ednote,
         correction_note=version.correction_note,
         withdrawn_reason=story.withdrawn_reason or "",
-        images=tuple(image for image in map(read_image, version.images) if image.rights is Rights.FREE),
+        images=tuple(image for image in images if image.rights is Rights.FREE),
+        left_out=left_out(images, version.body_html) if status is PubStatus.USABLE else (),
     )
 
 

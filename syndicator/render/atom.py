@@ -22,7 +22,7 @@ from syndicator.render.elements import (
     entry_links,
     feed_links,
 )
-from syndicator.render.entry import Entry, Feed
+from syndicator.render.entry import Entry, Feed, terms_beside
 from syndicator.render.notice import html_with_notice, summary_with_notice, title_of, withdrawal, withdrawn_title
 from syndicator.render.plain import cleaned, one_line, rfc3339, summary_of, whole_second
 
@@ -57,7 +57,7 @@ def _fill(element: Any, entry: Entry, feed: Feed) -> None:
     element.published(whole_second(entry.published))
     element.author([{"name": name} for name in entry.authors])
     element.category([{"term": label, "label": label} for label in entry.labels])
-    element.rights(feed.terms.rights_text)
+    element.rights(terms_beside(entry, feed.terms).rights_text)
     if feed.full:
         element.summary(summary_of(entry))
         element.content(html_with_notice(entry, feed.terms), type="html")

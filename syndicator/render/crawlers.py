@@ -28,12 +28,29 @@ def robots_txt(terms: Terms) -> str:
         *opened,
         *paths,
         "Content-Signal: " + ", ".join(f"{name}={'yes' if granted else 'no'}" for name, granted in signals.items()),
-        f"Content-Usage: train-ai={'y' if use.ai_train else 'n'}, search={'y' if use.search else 'n'}",
+        f"Content-Usage: {content_usage(terms)}",
         "",
         f"License: {terms.base_url}/license.xml",
         f"Sitemap: {terms.base_url}/news-sitemap.xml",
     ]
     return "\n".join(lines) + "\n"
+
+
+def signal_headers(terms: Terms) -> dict[str, str]:
+    """Return the headers of a page: its licenses (RFC 8288), the reservation against mining, the proposed Content-Usage."""
+    license_links = (
+        f'<{terms.license_url}>; rel="license", <{terms.base_url}/license.xml>; rel="license"; type="application/rsl+xml"'
+    )
+    headers = {"Link": license_links, "Content-Usage": content_usage(terms)}
+    if terms.machine_use.ai_train:
+        return headers | {"tdm-reservation": "0"}
+    return headers | {"tdm-reservation": "1", "tdm-policy": f"{terms.base_url}{TDM_POLICY_PATH}"}
+
+
+def content_usage(terms: Terms) -> str:
+    """Write the preferences of the AIPREF drafts as a dictionary (RFC 9651)."""
+    use = terms.machine_use
+    return f"train-ai={'y' if use.ai_train else 'n'}, search={'y' if use.search else 'n'}"
 
 
 def tdmrep_json(terms: Terms) -> list[dict[str, Any]]:

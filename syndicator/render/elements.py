@@ -9,7 +9,7 @@ from lxml import etree
 
 from syndicator.domain.feeds import CONTENT_TYPES
 from syndicator.domain.stories import Image
-from syndicator.render.entry import Entry, Feed
+from syndicator.render.entry import Entry, Feed, terms_beside
 
 ATOM = "http://www.w3.org/2005/Atom"
 CREATIVE_COMMONS = "http://backend.userland.com/creativeCommonsRssModule"
@@ -74,7 +74,8 @@ def feed_links(feed: Feed, form: str) -> list[dict[str, str]]:
 
 def entry_links(entry: Entry, feed: Feed) -> list[dict[str, str]]:
     """Return the links of an entry, its page not among them: the license, and where the newsroom first published it."""
-    links = [_license_link(feed.terms.license_url, feed.terms.license_title)]
+    terms = terms_beside(entry, feed.terms)
+    links = [_license_link(terms.license_url, terms.license_title)]
     if entry.original_url:
         links.append({"rel": "via", "href": entry.original_url, "type": "text/html"})
     return links

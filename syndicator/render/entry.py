@@ -6,7 +6,7 @@ notice in, exactly once, by `html_with_notice` or `text_with_notice` (render/not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from syndicator.domain.stories import Image, PubStatus, Rights, label_key
@@ -35,10 +35,13 @@ class Terms:
     license_url: str  # absolute, immutable
     apply_url: str  # where a publisher asks to be approved
     machine_use: MachineUse = MachineUse()
+    free: bool = True  # False: beside a story that needs an agreement
 
     @property
     def rights_text(self) -> str:
         """One line for places that take a line about rights. It does not repeat the notice."""
+        if not self.free:
+            return f"© {self.newsroom}. By license agreement only: {self.license_url}"
         return f"© {self.newsroom}. Free for approved publishers under {self.license_url}"
 
 
@@ -69,6 +72,7 @@ class Entry:
     correction_note: str = ""
     withdrawn_reason: str = ""
     images: tuple[Image, ...] = ()  # cleared ones only
+    left_out: tuple[str, ...] = ()  # what its copies do not hold, a line each
 
     @property
     def withdrawn(self) -> bool:
@@ -93,6 +97,13 @@ class Entry:
             if key := label_key(label):
                 found.setdefault(key, " ".join(label.split()))
         return tuple(found.values())
+
+
+def terms_beside(entry: Entry, terms: Terms) -> Terms:
+    """Return the terms that stand beside `entry`: those of the free-use license, unless it needs an agreement."""
+    if entry.rights is not Rights.LICENSED:
+        return terms
+    return replace(terms, license_url=f"{terms.base_url}/licensing", license_title="License agreement needed", free=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

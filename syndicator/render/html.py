@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from syndicator.domain.stories import Image
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.notice import body_html, notice_html, title_of
 from syndicator.render.plain import cleaned
 from syndicator.render.text import byline
@@ -13,7 +13,7 @@ from syndicator.render.text import byline
 
 def render_html(entry: Entry, terms: Terms, *, headline: bool = True) -> str:
     """Render the story as one `<article>`; without `headline` for systems that keep it in a field of its own."""
-    entry, terms = cleaned(entry), cleaned(terms)
+    entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     language = f' lang="{escape(entry.language)}"' if entry.language else ""
     parts = [
         f'<article class="syndicated-story"{language}>',

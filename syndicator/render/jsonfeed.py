@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from syndicator.render.elements import feed_links, image_type
-from syndicator.render.entry import Entry, Feed, Terms
+from syndicator.render.entry import Entry, Feed, Terms, terms_beside
 from syndicator.render.notice import html_with_notice, summary_with_notice, title_of
 from syndicator.render.plain import cleaned, one_line, present, rfc3339, summary_of
 
@@ -51,7 +51,7 @@ def render_json(feed: Feed) -> bytes:
 
 def render_item(entry: Entry, terms: Terms, *, full: bool = True, language: str = "") -> dict[str, Any]:
     """Return one item, with the whole body or the summary; `language` is of the feed it stands in."""
-    entry, terms = cleaned(entry), cleaned(terms)
+    entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     whole = full and not entry.withdrawn
     pictures = () if entry.withdrawn else entry.images
     item: dict[str, Any] = present(

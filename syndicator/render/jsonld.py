@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from syndicator.domain.stories import Image
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.notice import text_with_notice, title_of
 from syndicator.render.plain import cleaned, one_line, present, rfc3339, summary_of
 from syndicator.render.rights import copyright_notice
@@ -26,7 +26,7 @@ def render_jsonld(entry: Entry, terms: Terms) -> dict[str, Any]:
 
 def describe_jsonld(entry: Entry, terms: Terms) -> dict[str, Any]:
     """Return what is to be known about the story, without its body, as one JSON-LD object."""
-    entry, terms = cleaned(entry), cleaned(terms)
+    entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     newsroom = {"@type": "NewsMediaOrganization", "name": terms.newsroom, "url": terms.base_url, "email": terms.contact_email}
     known: dict[str, Any] = {
         "@context": "https://schema.org",
@@ -42,7 +42,7 @@ def describe_jsonld(entry: Entry, terms: Terms) -> dict[str, Any]:
         "publisher": newsroom,
         "license": terms.license_url,
         "acquireLicensePage": terms.apply_url,
-        "isAccessibleForFree": True,
+        "isAccessibleForFree": terms.free,
         "copyrightNotice": copyright_notice(entry, terms),
         "copyrightYear": entry.published.year,
         "copyrightHolder": newsroom,

@@ -13,7 +13,7 @@ from typing import Any
 from lxml import etree
 
 from syndicator.render.elements import XML, add, image_type
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.notice import editors_note, html_with_notice, title_of
 from syndicator.render.plain import cleaned, html_tree, rfc3339, summary_of
 from syndicator.render.rights import ODRL, copyright_notice, usage_terms
@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/vnd.iptc.g2.newsitem+xml"
 
 def render_newsml(entry: Entry, terms: Terms) -> bytes:
     """Render the story as a NewsML-G2 newsItem, UTF-8; equal stories give equal bytes."""
-    entry, terms = cleaned(entry), cleaned(terms)
+    entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     item = etree.Element(
         _g2("newsItem"),
         {

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from syndicator.domain.stories import Image
 from syndicator.render.elements import image_type
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.notice import editors_note, html_with_notice, title_of
 from syndicator.render.plain import cleaned, plain_text, present, rfc3339, summary_of
 from syndicator.render.rights import ODRL, copyright_notice, usage_terms
@@ -20,7 +20,7 @@ NinjsVersion = Literal["3.1", "2.2", "1.6"]
 
 def render_ninjs(entry: Entry, terms: Terms, version: NinjsVersion = "3.1") -> dict[str, Any]:
     """Return the story as a ninjs object of `version`, ready for JSON."""
-    entry, terms = cleaned(entry), cleaned(terms)
+    entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     if version == "1.6":
         return _ninjs_1_6(entry, terms)
     document = _ninjs_3_1(entry, terms)

@@ -11,7 +11,7 @@ from html import escape
 
 from syndicator.domain.stories import PubStatus
 from syndicator.reasons import Reason
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.plain import cleaned, one_line, plain_text, summary_of, whole_second
 
 
@@ -31,18 +31,18 @@ def notice_text(terms: Terms) -> str:
 
 def html_with_notice(entry: Entry, terms: Terms) -> str:
     """Return the story's body as HTML with the notice at its foot; of a withdrawn story only that it is withdrawn."""
-    return "\n".join([body_html(entry), notice_html(cleaned(terms))])
+    return "\n".join([body_html(entry), notice_html(cleaned(terms_beside(entry, terms)))])
 
 
 def summary_with_notice(entry: Entry, terms: Terms) -> str:
     """Return the summary as HTML with the notice at its foot; of a withdrawn story only that it is withdrawn."""
     told = withdrawal(entry) if entry.withdrawn else summary_of(entry)
-    return f"<p>{escape(cleaned(told))}</p>\n{notice_html(cleaned(terms))}"
+    return f"<p>{escape(cleaned(told))}</p>\n{notice_html(cleaned(terms_beside(entry, terms)))}"
 
 
 def text_with_notice(entry: Entry, terms: Terms) -> str:
     """Return the story's body as plain text with the notice at its foot; of a withdrawn story only that it is withdrawn."""
-    return "\n\n".join([body_text(entry), notice_text(cleaned(terms))])
+    return "\n\n".join([body_text(entry), notice_text(cleaned(terms_beside(entry, terms)))])
 
 
 def body_html(entry: Entry) -> str:
@@ -100,4 +100,6 @@ def _html_parts(entry: Entry) -> list[str]:
         parts.insert(0, f'<p class="embargo"><strong>{told}</strong></p>')
     if note := one_line(entry.correction_note):
         parts.append(f'<p class="correction"><strong>Correction:</strong> {escape(note)}</p>')
+    if entry.left_out:
+        parts.append(f'<p class="left-out">{"<br>".join(map(escape, entry.left_out))}</p>')
     return parts

@@ -6,14 +6,19 @@ operand is our own, named in the profile that every policy refers to.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from syndicator.render.entry import Terms
+from syndicator.render.plain import rfc3339
 
 CONTEXT = "http://www.w3.org/ns/odrl.jsonld"
 TDM_CONTEXT = "http://www.w3.org/ns/tdmrep.jsonld"
 OFFER_PATH = "/policies/license.json"
 TDM_POLICY_PATH = "/policies/tdm.json"
+USES = ("reproduce", "distribute", "display")
+NEVER = ("sell", "grantUse")
 
 
 def license_offer(terms: Terms, minimum_audience: int) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def license_offer(terms: Terms, minimum_audience: int) -> dict[str, Any]:
         "permission": [
             {
                 "target": stories,
-                "action": ["reproduce", "distribute", "display"],
+                "action": list(USES),
                 "assignee": {
                     "@type": "PartyCollection",
                     "source": terms.apply_url,
@@ -45,14 +50,68 @@ def license_offer(terms: Terms, minimum_audience: int) -> dict[str, Any]:
                         }
                     ],
                 },
-                "duty": [
-                    {"action": "attribute", "attributedParty": terms.base_url},
-                    {"action": "include", "target": f"{profile}#notice-{terms.notice_version}"},
-                ],
+                "duty": _duties(terms),
             }
         ],
-        "prohibition": [{"target": stories, "action": ["sell", "grantUse"]}],
+        "prohibition": [{"target": stories, "action": list(NEVER)}],
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """What one publisher holds: the free-use license by its approval, or an agreement of its own."""
+
+    uid: str  # absolute address of the policy
+    title: str
+    holder: str  # the publisher's id with us, as a URN
+    holder_name: str
+    targets: tuple[str, ...]  # addresses of what may be used
+    valid_from: datetime
+    valid_until: datetime
+    territory: str = ""
+    fee_note: str = ""
+    stories: int | None = None  # at most so many
+    period: str = ""
+
+
+def agreement(terms: Terms, granted: Granted) -> dict[str, Any]:
+    """Return what was granted to one publisher as an Agreement. What ODRL has no word for is said in words."""
+    profile = f"{terms.base_url}/license"
+    when = [
+        _constraint("dateTime", "gteq", rfc3339(granted.valid_from), "dateTime"),
+        _constraint("dateTime", "lt", rfc3339(granted.valid_until), "dateTime"),
+    ]
+    if granted.stories is not None:
+        counted = _constraint("count", "lteq", str(granted.stories), "integer")
+        when.append(counted | {"unit": f"{profile}#stories-per-{granted.period}"})
+    said = {"dc:description": granted.fee_note, "dc:coverage": granted.territory}
+    return {
+        "@context": [CONTEXT, {"dc": "http://purl.org/dc/terms/", "vcard": "http://www.w3.org/2006/vcard/ns#"}],
+        "@type": "Agreement",
+        "uid": granted.uid,
+        "profile": profile,
+        "conflict": "prohibit",
+        "dc:title": granted.title,
+        **{name: text for name, text in said.items() if text},
+        "assigner": terms.base_url,
+        "assignee": {"uid": granted.holder, "vcard:fn": granted.holder_name},
+        "permission": [
+            {"target": target, "action": list(USES), "constraint": when, "duty": _duties(terms)} for target in granted.targets
+        ],
+        "prohibition": [{"target": target, "action": list(NEVER)} for target in granted.targets],
+    }
+
+
+def _constraint(operand: str, operator: str, value: str, kind: str) -> dict[str, Any]:
+    typed = {"@value": value, "@type": f"http://www.w3.org/2001/XMLSchema#{kind}"}
+    return {"leftOperand": operand, "operator": operator, "rightOperand": typed}
+
+
+def _duties(terms: Terms) -> list[dict[str, Any]]:
+    return [
+        {"action": "attribute", "attributedParty": terms.base_url},
+        {"action": "include", "target": f"{terms.base_url}/license#notice-{terms.notice_version}"},
+    ]
 
 
 def tdm_policy(terms: Terms) -> dict[str, Any]:

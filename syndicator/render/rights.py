@@ -15,6 +15,6 @@ def copyright_notice(entry: Entry, terms: Terms) -> str:
 
 def usage_terms(entry: Entry, terms: Terms) -> str:
     """Say in other words than the notice's under which terms the story may be used."""
-    if entry.rights is Rights.LICENSED:
+    if entry.rights is Rights.LICENSED:  # said of the newsroom, since the agreement itself is between two
         return f"Only for holders of a license agreement with {terms.newsroom}; write to {terms.contact_email}."
     return f"For approved publishers, without charge, under {terms.license_url}. It covers text and cleared pictures only."

@@ -28,7 +28,7 @@ from syndicator.render.elements import (
     entry_links,
     feed_links,
 )
-from syndicator.render.entry import Entry, Feed
+from syndicator.render.entry import Entry, Feed, terms_beside
 from syndicator.render.notice import html_with_notice, summary_with_notice, title_of
 from syndicator.render.plain import cleaned, one_line, rfc3339, summary_of, whole_second
 from syndicator.render.rsl import RSL, add_rsl_content
@@ -98,7 +98,7 @@ class _Item(BaseEntryExtension):  # type: ignore[misc]
     feed: Feed
 
     def extend_rss(self, item: Any) -> None:
-        entry, terms = self.entry, self.feed.terms
+        entry, terms = self.entry, terms_beside(self.entry, self.feed.terms)
         for name in entry.authors:
             add(item, f"{{{DC}}}creator", name)
         add(item, "pubDate", format_datetime(whole_second(entry.published), usegmt=True))

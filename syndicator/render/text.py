@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from syndicator.render.entry import Entry, Terms
+from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.notice import body_text, notice_text, title_of
 from syndicator.render.plain import cleaned, links_of, rfc3339
 
 
 def render_text(entry: Entry, terms: Terms) -> str:
     """Render the story as plain text with one line per paragraph, ending in a line feed."""
-    entry, terms = cleaned(entry), cleaned(terms)
+    entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     parts = [
         title_of(entry),
         f"{byline(entry, terms)}\n{rfc3339(entry.published)}",

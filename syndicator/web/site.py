@@ -24,6 +24,7 @@ from syndicator.errors import NotFound, StoryNotFound
 from syndicator.operations.entries import entry_of
 from syndicator.operations.terms import get_license_version
 from syndicator.reasons import Reason
+from syndicator.render.crawlers import signal_headers
 from syndicator.render.entry import Entry
 from syndicator.render.html import render_html
 from syndicator.render.jsonld import describe_jsonld, script_json
@@ -37,6 +38,16 @@ from syndicator.web.pages import cacheable
 from syndicator.web.problems import HIDDEN
 
 site = Blueprint("site", __name__, template_folder="templates")
+
+
+@site.after_request
+def tell_machines(response: Response) -> Response:
+    """Say in the headers of every page what robots.txt, RSL and TDMRep say."""
+    if response.status_code in {200, 304}:
+        for name, value in signal_headers(the_house().terms).items():
+            response.headers.setdefault(name, value)
+    return response
+
 
 PAGE_SECONDS = 60  # how long shared caches may keep a page; a kill is seen no later
 FRONT_STORIES = 13

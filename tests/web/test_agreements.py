@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -12,8 +14,11 @@ from syndicator.domain.agreements import Take, Way
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Rights
 from syndicator.operations.agreements import add_agreement
+from tests.conftest import BASE_URL
 from tests.desk import Desk
 from tests.web.callers import key_of
+
+SCHEMAS = Path(__file__).parent.parent / "schemas"
 
 
 def agree(desk: Desk, publisher: Publisher, **terms: Any) -> None:
@@ -79,3 +84,41 @@ def test_looking_at_headlines_takes_nothing(desk: Desk, client: FlaskClient) -> 
     desk.publish()
     client.get("/v1/stories?fields=headlines", headers=key_of(desk.house, reader))
     assert takes(desk, reader) == {}
+
+
+def test_what_a_publisher_holds_is_told_as_odrl_agreements_of_its_own(desk: Desk, client: FlaskClient) -> None:
+    holder, other = desk.publisher(), desk.publisher()
+    story = desk.publish(rights=Rights.LICENSED).story
+    agree(desk, holder, stories=[story.uri], quota=3, territory="Texas", fee_note="100 a month")
+    key = key_of(desk.house, holder)
+    listed = client.get("/v1/agreements", headers=key).get_json()
+    (told,) = listed["agreements"]
+    assert (told["quota"], told["quota_used"], told["in_force"]) == (3, 0, True)
+    policy = client.get(told["policy"].removeprefix(BASE_URL), headers=key)
+    assert policy.mimetype == "application/ld+json"
+    read = policy.get_json()
+    assert (read["@type"], read["uid"], read["assigner"]) == ("Agreement", told["policy"], BASE_URL)
+    assert read["assignee"]["vcard:fn"] == holder.name
+    (permission,) = read["permission"]
+    assert permission["target"] == f"{BASE_URL}/stories/{story.public_id}"
+    operands = [(each["leftOperand"], each["operator"]) for each in permission["constraint"]]
+    assert operands == [("dateTime", "gteq"), ("dateTime", "lt"), ("count", "lteq")]
+    context = json.loads((SCHEMAS / "odrl" / "ODRL22.jsonld").read_text("utf-8"))["@context"]
+    used = {*permission["action"], *read["prohibition"][0]["action"], *(name for name, _ in operands), "Agreement"}
+    assert used <= set(context)
+    free = client.get(listed["free_use"].removeprefix(BASE_URL), headers=key).get_json()
+    assert free["permission"][0]["target"] == f"{BASE_URL}/stories/"
+    stranger = client.get(told["policy"].removeprefix(BASE_URL), headers=key_of(desk.house, other))
+    assert stranger.status_code == 404
+
+
+def test_a_licensed_story_names_no_free_license(desk: Desk, client: FlaskClient) -> None:
+    holder = desk.publisher()
+    story = desk.publish(rights=Rights.LICENSED).story
+    agree(desk, holder)
+    key = key_of(desk.house, holder)
+    free = desk.house.config.license_url
+    for form in ("ninjs", "newsml", "jsonld", "jsonfeed", "html", "text"):
+        text = client.get(f"/v1/stories/{story.public_id}?format={form}", headers=key).text
+        assert free not in text, form
+        assert f"{BASE_URL}/licensing" in text, form
