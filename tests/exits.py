@@ -29,7 +29,7 @@ from tests.receiver import Receiver
 from tests.web.callers import key_of, token_of
 
 ATOM = "{http://www.w3.org/2005/Atom}"
-API_FORMATS = ("ninjs", "newsml", "html", "text", "jsonld")
+API_FORMATS = ("ninjs", "newsml", "html", "text", "jsonld", "jsonfeed")
 
 
 class Exits:
