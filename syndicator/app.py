@@ -8,14 +8,20 @@ from secrets import token_hex
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from syndicator.channels import PostChannel
+from syndicator.carriers import open_carrier
+from syndicator.channels import ConversationChannel, PostChannel
+from syndicator.channels.email import Email
+from syndicator.channels.sftp import Sftp
 from syndicator.channels.webhook import Webhook
 from syndicator.channels.websub import WebSub
+from syndicator.channels.wordpress import WordPress
 from syndicator.config import Config
 from syndicator.delivery.engine import Engine
 from syndicator.delivery.sender import Sender
+from syndicator.delivery.talkers import Talkers
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House, open_house
+from syndicator.operations.copies import CopyBook
 from syndicator.outbound import Outbound
 from syndicator.vault import read_key_file
 from syndicator.web import guard, idempotency, limits, pages, problems
@@ -74,8 +80,18 @@ def post_channels() -> Mapping[str, PostChannel]:
     return {ChannelKind.WEBHOOK.value: Webhook(), ChannelKind.WEBSUB.value: WebSub()}
 
 
+def conversations(house: House, outbound: Outbound) -> Mapping[str, ConversationChannel]:
+    """The ways out that hold a conversation of their own."""
+    return {
+        ChannelKind.EMAIL.value: Email(house.config, open_carrier(house.config)),
+        ChannelKind.SFTP.value: Sftp(outbound),
+        ChannelKind.WORDPRESS.value: WordPress(outbound, CopyBook(house.sessions)),
+    }
+
+
 def create_engine(house: House) -> Engine:
     """Return the delivery engine for `house`."""
-    push = house.config.push
-    sender = Sender(open_outbound(house.config), concurrency=push.concurrency, per_host=push.max_in_flight_per_host)
-    return Engine(house, sender, post_channels())
+    push, outbound = house.config.push, open_outbound(house.config)
+    sender = Sender(outbound, concurrency=push.concurrency, per_host=push.max_in_flight_per_host)
+    talkers = Talkers(places=push.conversations, seconds=push.conversation_timeout_seconds)
+    return Engine(house, sender, post_channels(), conversations(house, outbound), talkers)

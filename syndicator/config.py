@@ -187,6 +187,8 @@ class Push(Section):
     )
     disable_after_days: PositiveInt = Field(5, description="A subscription with nothing but failure for so long is paused.")
     max_in_flight_per_host: PositiveInt = Field(4, description="Connections to one host at once.")
+    conversations: PositiveInt = Field(16, description="Conversations (mail, SFTP, WordPress) at once, one with each server.")
+    conversation_timeout_seconds: Seconds = Field(90.0, description="Time for one such conversation as a whole.")
 
 
 class WebSub(Section):

@@ -12,8 +12,8 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -37,6 +37,7 @@ Resolve = Callable[[str, int], list[str]]  # host and port to addresses; raises 
 
 URL_CHARACTERS = 2048
 READ_BYTES = 65_536
+SSH_PORT = 22
 
 # IANA special-purpose registries (RFC 6890 and successors), multicast, and 168.63.129.16, where one cloud keeps its metadata.
 SPECIAL_IPV4 = tuple(
@@ -182,6 +183,20 @@ class Outbound:
         """Send one request and follow no redirect. Any status is an answer; raises AddressRefused and FetchFailed."""
         with _Deadline(self.rules.total_timeout_seconds) as deadline:
             return self._exchange(deadline, method, self.check_url(url), headers or {}, body, auth, max_bytes)
+
+    def check_place(self, place: str, host: str, port: int) -> str:
+        """Judge host and port of another protocol than HTTP, as they are written; returns the canonical host, a literal without
+        brackets. SFTP's own port is allowed. Raises AddressRefused about `place`."""
+        if port != SSH_PORT and not self.port_allowed(port):
+            raise AddressRefused(place, "this port is not allowed")
+        return self._check_host(place, f"[{host}]" if ":" in host else host)
+
+    @contextmanager
+    def connection(self, place: str, host: str, port: int, *, seconds: float) -> Iterator[socket.socket]:
+        """Connect to a host that check_place returned; its addresses are judged here. After `seconds` the connection is cut,
+        whatever is under way on it. Raises AddressRefused and FetchFailed."""
+        with _Deadline(seconds) as deadline, closing(self._dial(deadline, place, host, port)) as connection:
+            yield connection
 
     def _check_host(self, url: str, written: str) -> str:
         """Return the canonical host, or the dotted form of an IPv4 address in whatever spelling (WHATWG URL, 3.5)."""

@@ -6,7 +6,9 @@ A file that others can read stops start-up.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import os
 import secrets
 import zlib
@@ -25,6 +27,7 @@ class Vault:
 
     def __init__(self, keys: list[bytes]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._keys = keys
 
     def lock(self, plain: str) -> str:
         return self._fernet.encrypt(plain.encode()).decode()
@@ -35,6 +38,14 @@ class Vault:
             return self._fernet.decrypt(locked.encode()).decode()
         except InvalidToken as error:
             raise ConfigError("keys/vault.key: a stored secret was locked with a key that is not in this file") from error
+
+    def seal(self, words: str) -> str:
+        """Return a mark that only we can have put under `words`: 160 bits as base32 in lower case, for addresses in letters."""
+        return _seal(self._keys[0], words)
+
+    def sealed(self, words: str, seal: str) -> bool:
+        """Say whether `seal` is one of ours under `words`, by any key."""
+        return any(hmac.compare_digest(_seal(key, words).encode(), seal.encode()) for key in self._keys)
 
 
 def open_vault(data_dir: Path) -> Vault:
@@ -80,6 +91,11 @@ def well_formed(token: str, prefix: str) -> bool:
 def hash_token(token: str) -> str:
     """SHA-256, hex. Enough for 178 random bits; passwords need a slow hash and are not kept by this."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _seal(key: bytes, words: str) -> str:
+    mark = hmac.digest(b"seal:" + key, words.encode(), "sha256")[:20]
+    return base64.b32encode(mark).decode().lower()
 
 
 def _checksum(body: str) -> str:

@@ -23,11 +23,12 @@ class Accepted:
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """Not now; to be tried again on the schedule, or not before `retry_after_seconds`. `throttled`: the endpoint asked that
-    nothing at all be sent meanwhile."""
+    nothing at all be sent meanwhile. `needs_person`: trying again does harm until somebody has looked, so it is paused."""
 
     reason: str
     retry_after_seconds: float | None = None
     throttled: bool = False
+    needs_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Parcel:
     feed: Feed | None = None  # WebSub: the topic's frame with just the entries that changed
     topic: str = ""
     reason: str = ""
+    subscribed: str = ""  # the feed that the subscription is to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,9 @@ class PostChannel(Protocol):
 
 
 class ConversationChannel(Protocol):
-    """E-mail, SFTP, WordPress."""
+    """E-mail, SFTP, WordPress. `deliver` takes its time, and is called in a thread of its own."""
+
+    def party(self, parcel: Parcel) -> str:
+        """Whom the conversation is with; there is one at a time with each."""
 
     def deliver(self, parcel: Parcel, at: datetime) -> Outcome: ...

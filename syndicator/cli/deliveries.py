@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from syndicator.app import create_engine
+from syndicator.channels.options import read_options
 from syndicator.cli.desk import Desk, say
 from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.errors import InvalidRequest
 from syndicator.operations import deliveries as looking
 from syndicator.operations import subscriptions as subscribing
+from syndicator.operations.destinations import try_login
 from syndicator.operations.publishers import get_publisher
 
 
@@ -42,10 +44,19 @@ def add(
     channel: Annotated[ChannelKind, typer.Option()],
     to: Annotated[str, typer.Option(help="The endpoint's address.")],
     option: Annotated[list[str] | None, typer.Option(help="KEY=VALUE; may be given several times.")] = None,
+    credential: Annotated[
+        typer.FileText | None, typer.Option(help="File with the password or private key for SFTP and WordPress; - reads it.")
+    ] = None,
+    untried: Annotated[bool, typer.Option("--untried", help="Do not log in there first.")] = False,
 ) -> None:
     """Owe a feed's events to an endpoint from now on. The signing secret is shown this once."""
     desk: Desk = context.obj
     house = desk.house
+    options, secret_there = _read_options(option or []), credential.read().strip("\r\n") if credential else ""
+    if channel.logs_in and not untried:
+        chosen = read_options(channel, options)
+        if trouble := try_login(desk.outbound, channel, to, chosen, secret_there, house.clock()):
+            raise InvalidRequest(f"{trouble} (--untried adds it all the same)", "credential")
     with house.sessions.begin() as session:
         subscription, secret = subscribing.subscribe(
             session,
@@ -55,11 +66,12 @@ def add(
             feed=feed,
             channel=channel,
             endpoint=to,
-            options=_read_options(option or []),
+            options=options,
+            credential=secret_there,
             actor=desk.actor,
             at=house.clock(),
         )
-    desk.show(_subscription(subscription) | {"secret": secret})
+    desk.show(_subscription(subscription) | ({"secret": secret} if secret else {}))
 
 
 def list_subscriptions(context: typer.Context) -> None:
@@ -149,8 +161,8 @@ def drain(context: typer.Context) -> None:
     say(f"{attempts} attempts made; nothing more is due now")
 
 
-def _read_options(pairs: list[str]) -> dict[str, str]:
-    options = {}
+def _read_options(pairs: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals:

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from time import CLOCK_BOOTTIME, clock_gettime
-from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -172,7 +171,9 @@ class Engine:
 
     def _pump(self, seconds: float) -> None:
         """Move what is under way on, and keep what came back."""
-        self.talks += self.talkers.finished()
+        if self.talkers.in_flight and not self.sender.in_flight:
+            self.talks += self.talkers.finished(seconds)
+            seconds = 0.0
         self.answers += self.sender.pump(min(seconds, 0.02) if self.talkers.in_flight else seconds)
         self.talks += self.talkers.finished()
 
@@ -249,7 +250,7 @@ class Engine:
         return count
 
     def _claim_rows(self, up_to_seq: int) -> None:
-        room = min(self.sender.room(), self.talkers.room() if self.conversations else BATCH, BATCH)
+        room = min(self.sender.room(), BATCH)
         at = self.house.clock()
         if room <= 0:
             return
@@ -290,7 +291,7 @@ class Engine:
         else:
             conversation = self.conversations[parcel.channel]
             self.under_way[parcel.delivery_id] = parcel
-            self.talkers.submit(Talk(parcel.delivery_id, host_of(parcel.endpoint), partial(conversation.deliver, parcel, at)))
+            self.talkers.submit(Talk(parcel.delivery_id, conversation.party(parcel), partial(conversation.deliver, parcel, at)))
 
     def _claim_hub_requests(self) -> int:
         at = self.house.clock()
@@ -317,7 +318,9 @@ class Engine:
                 hub_requests.settle(session, self.house, verified, at=at)
             for verification, _ in verified:
                 self.verifying.pop(verification.request_id, None)
-        self._give_back([parcel for parcel, answer in ours if answer.error == "busy"], at + BUSY_PAUSE)
+        busy = [parcel for parcel, answer in ours if answer.error == "busy"]
+        busy += [self.under_way[talk.key] for talk in talks if talk.busy and talk.key in self.under_way]
+        self._give_back(busy, at + BUSY_PAUSE)
         held_back = [parcel for parcel, answer in ours if answer.error == "not-started"]
         held_back += [self.under_way[talk.key] for talk in talks if talk.outcome is None and talk.key in self.under_way]
         self._give_back(held_back, None)
@@ -382,11 +385,6 @@ class Engine:
             answer.status,
             answer.duration_ms,
         )
-
-
-def host_of(endpoint: str) -> str:
-    """Return what an endpoint shares with others on the same server: its host, or what follows the @ of an e-mail address."""
-    return urlsplit(endpoint).hostname or endpoint.rpartition("@")[2]
 
 
 def _passing(error: Exception) -> bool:

@@ -19,6 +19,7 @@ from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.house import House
 from syndicator.operations.agreements import grants_of
 from syndicator.operations.entries import entry_of, feed_of
+from syndicator.operations.unsubscribe import unsubscribe_url
 from syndicator.render.entry import Entry, Feed
 
 log = logging.getLogger(__name__)
@@ -132,10 +133,13 @@ def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: 
         feed=contents.frame(subscription.feed, event, entry) if subscription.channel is ChannelKind.WEBSUB else None,
         topic=house.vault.unlock(subscription.topic) if subscription.topic else "",
         reason=event.reason,
+        subscribed=subscription.feed,
     )
 
 
 def _secrets(subscription: Subscription, house: House, at: datetime) -> tuple[str, ...]:
+    if subscription.channel is ChannelKind.EMAIL:
+        return (unsubscribe_url(house, subscription),)
     locked = [subscription.secret]
     if subscription.old_secret_until is not None and at < subscription.old_secret_until:
         locked.append(subscription.old_secret)

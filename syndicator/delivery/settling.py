@@ -175,8 +175,10 @@ def _judge_endpoint(
         subscription.resting_until = max(at + rest, subscription.resting_until or at)
     if subscription.channel is ChannelKind.WEBSUB:
         return
-    if subscription.state is SubscriptionState.ACTIVE and _failing_long(subscription, house, at):
-        pause_failing(session, subscription, row.last_reason)
+    needs_person = isinstance(outcome, Deferred) and outcome.needs_person
+    if subscription.state is SubscriptionState.ACTIVE and (needs_person or _failing_long(subscription, house, at)):
+        since = f"nothing but failure since {subscription.failing_since:%Y-%m-%d}: "
+        pause_failing(session, subscription, row.last_reason if needs_person else since + row.last_reason)
         tell_owner(session, house, subscription, Told.PAUSED, row.last_reason, at=at)
     elif row.state is DeliveryState.GIVEN_UP:
         tell_owner(session, house, subscription, Told.GIVEN_UP, row.last_reason, at=at)

@@ -49,6 +49,7 @@ class Lane(StrEnum):
 
 
 LANE_ORDER = {Lane.URGENT: 0, Lane.ORDINARY: 1, Lane.BACKFILL: 2}
+DIGEST_LANE = 9  # waits for the subscriber's hour and leaves in one letter with others (delivery/digests.py)
 
 
 class Delivery(Base):

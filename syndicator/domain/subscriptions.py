@@ -20,6 +20,11 @@ class ChannelKind(StrEnum):
     SFTP = "sftp"
     WORDPRESS = "wordpress"
 
+    @property
+    def logs_in(self) -> bool:
+        """Whether we need a password or key there."""
+        return self in {ChannelKind.SFTP, ChannelKind.WORDPRESS}
+
 
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
@@ -72,6 +77,7 @@ class Subscription(Base):
         String(64)
     )  # SHA-256 of topic and callback: they are the identity (WebSub 5.1)
     lease_until: Mapped[datetime | None]
+    digest_at: Mapped[datetime | None]  # when the next daily letter goes; None: what is owed goes at once
     created_at: Mapped[datetime]
     signing_key: Mapped[str | None] = mapped_column(Text)  # Ed25519, encrypted; None: signatures v1 only
     last_sequence: Mapped[int] = mapped_column(BigInteger, default=0)  # of the newest delivery that was numbered

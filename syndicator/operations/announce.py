@@ -7,13 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, false, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from syndicator.access import embargoed
 from syndicator.catalogue import Catalogue
 from syndicator.domain.agreements import Agreement
-from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
+from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry, FeedState, selects
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Event, EventType, PubStatus, Story, StoryVersion
@@ -123,7 +123,8 @@ def _owe(session: Session, event: Event, at: datetime) -> None:
         matching = and_(matching, or_(Publisher.embargo_trusted.is_(True), _embargo_agreed(at)))
     if event.type.withdraws:
         matching = or_(matching, and_(prior, Subscription.state != SubscriptionState.ENDED))
-    lane = Lane.URGENT if event.type.urgent else Lane.ORDINARY
+    in_digest = false() if event.type.urgent else Subscription.digest_at.is_not(None)
+    lane = LANE_ORDER[Lane.URGENT if event.type.urgent else Lane.ORDINARY]
     owed = (
         select(
             Subscription.id,
@@ -131,10 +132,10 @@ def _owe(session: Session, event: Event, at: datetime) -> None:
             literal(event.story_id),
             literal(event.version_number),
             literal(DeliveryState.OWED.value),
-            literal(LANE_ORDER[lane]),
+            case((in_digest, DIGEST_LANE), else_=lane),
             literal(at, type_=Delivery.created_at.type),
             literal(0),
-            literal(at, type_=Delivery.created_at.type),
+            case((in_digest, Subscription.digest_at), else_=literal(at, type_=Delivery.created_at.type)),
             literal(""),
             null(),
         )

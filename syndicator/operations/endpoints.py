@@ -17,9 +17,9 @@ ORDER = list(Told)
 
 
 def pause_failing(session: Session, subscription: Subscription, reason: str) -> None:
-    """Pause a subscription that has seen nothing but failure for too long. What it is owed is kept for when it is resumed."""
+    """Pause a subscription that fails for too long, or until somebody has looked. What it is owed is kept for its return."""
     subscription.state = SubscriptionState.PAUSED
-    subscription.state_reason = f"nothing but failure since {subscription.failing_since:%Y-%m-%d}: {reason}"
+    subscription.state_reason = reason
     subscription.paused_after_seq = last_value(session, "events")
     session.flush()
     reschedule_owed(session, subscription.id, None)

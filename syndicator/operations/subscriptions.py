@@ -17,12 +17,11 @@ from syndicator.domain.publishers import Publisher
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
-from syndicator.operations import audit
+from syndicator.operations import audit, destinations
 from syndicator.operations.agreements import read_viewer
 from syndicator.outbound import Outbound
 
 OLD_SECRET_SIGNS_FOR = timedelta(hours=24)
-MADE_HERE = (ChannelKind.WEBHOOK,)  # WebSub subscriptions are made by the hub, once verified
 
 
 def subscribe(
@@ -35,27 +34,29 @@ def subscribe(
     channel: ChannelKind,
     endpoint: str,
     options: dict[str, Any] | None = None,
+    credential: str = "",
     actor: str,
     at: datetime,
 ) -> tuple[Subscription, str]:
     """Owe the events of `feed` to `endpoint` from now on; returns the subscription and its signing secret, shown once.
 
-    Raises AccessDenied when the publisher may not have the feed, FeedNotFound, AddressRefused, InvalidRequest.
+    `credential` is what we log in with there (SFTP: password or private key; WordPress: application password). It is kept
+    encrypted and never shown; such subscriptions have no signing secret. Raises AccessDenied when the publisher may not have the
+    feed, FeedNotFound, AddressRefused, InvalidRequest.
     """
     definition = house.catalogue.get(feed)
     decide_feed(read_viewer(session, house, publisher, at=at), definition, at).require()
-    if channel not in MADE_HERE:
-        raise InvalidRequest(f"subscriptions by {channel.value} are not made here", "channel")
-    outbound.check_url(endpoint)
-    secret = new_webhook_secret()
+    chosen = destinations.check(outbound, publisher, channel, endpoint, options or {}, credential)
+    secret = new_webhook_secret() if channel is ChannelKind.WEBHOOK else ""
     subscription = Subscription(
         public_id=new_id("sub_"),
         publisher_id=publisher.id,
         feed=feed,
         channel=channel,
         endpoint=endpoint,
-        options=options or {},
-        secret=house.vault.lock(secret),
+        options=chosen,
+        secret=house.vault.lock(secret or credential) if secret or credential else None,
+        digest_at=destinations.first_digest_at(channel, chosen, at),
         created_at=at,
     )
     session.add(subscription)
@@ -118,7 +119,9 @@ def reschedule_owed(session: Session, subscription_id: int, at: datetime | None)
 
 
 def rotate_secret(session: Session, house: House, subscription: Subscription, *, actor: str, at: datetime) -> str:
-    """Give the subscription a new secret; the old one signs beside it for a day."""
+    """Give the subscription a new secret; the old one signs beside it for a day. Raises InvalidRequest where none signs."""
+    if subscription.channel is not ChannelKind.WEBHOOK:
+        raise InvalidRequest(f"subscriptions by {subscription.channel.value} have no signing secret", "channel")
     secret = new_webhook_secret()
     subscription.old_secret, subscription.old_secret_until = subscription.secret, at + OLD_SECRET_SIGNS_FOR
     subscription.secret = house.vault.lock(secret)
@@ -128,25 +131,42 @@ def rotate_secret(session: Session, house: House, subscription: Subscription, *,
 
 def revise(
     session: Session,
+    house: House,
     outbound: Outbound,
     subscription: Subscription,
     *,
     endpoint: str | None,
     options: dict[str, Any] | None,
+    credential: str | None = None,
     actor: str,
     at: datetime,
 ) -> None:
-    """Give the subscription another endpoint or other options; None leaves each as it is. Raises AddressRefused, Conflict."""
+    """Give the subscription another endpoint, other options or another credential; None leaves each as it is.
+
+    A credential belongs to its address: at a new one it is asked for again, so that nobody has it sent to a server of his own.
+    Raises AddressRefused, InvalidRequest, Conflict.
+    """
     if subscription.state is SubscriptionState.ENDED:
         raise Conflict(f"subscription {subscription.public_id} has ended; make a new one")
-    if subscription.channel not in MADE_HERE:
+    if subscription.publisher is None or subscription.channel is ChannelKind.WEBSUB:
         raise Conflict(f"subscriptions by {subscription.channel.value} are changed where they were made")
-    if endpoint is not None:
-        outbound.check_url(endpoint)
-        subscription.endpoint = endpoint
+    given = {"endpoint": endpoint, "options": options, "credential": credential}
+    stays = house.vault.unlock(subscription.secret) if subscription.channel.logs_in and subscription.secret else ""
+    moved = endpoint is not None and endpoint != subscription.endpoint
+    subscription.endpoint = subscription.endpoint if endpoint is None else endpoint
+    subscription.options = destinations.check(
+        outbound,
+        subscription.publisher,
+        subscription.channel,
+        subscription.endpoint,
+        subscription.options if options is None else options,
+        credential or ("" if moved else stays),
+    )
+    if credential:
+        subscription.secret = house.vault.lock(credential)
     if options is not None:
-        subscription.options = options
-    changed = [name for name, value in (("endpoint", endpoint), ("options", options)) if value is not None]
+        subscription.digest_at = destinations.first_digest_at(subscription.channel, subscription.options, at)
+    changed = [name for name, value in given.items() if value is not None]
     audit.record(session, actor, "subscription.revise", subscription.public_id, at=at, changed=changed)
 
 

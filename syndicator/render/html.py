@@ -18,14 +18,24 @@ def render_html(entry: Entry, terms: Terms, *, headline: bool = True) -> str:
     parts = [
         f'<article class="syndicated-story"{language}>',
         f"<h1>{escape(title_of(entry))}</h1>" if headline else "",
-        f'<p class="byline">{escape(byline(entry, terms))}</p>',
-        *(_figure(image) for image in (() if entry.withdrawn else entry.images)),
-        body_html(entry),
-        _origin(entry, terms),
-        notice_html(terms),
+        *story_parts(entry, terms),
         "</article>",
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def story_parts(entry: Entry, terms: Terms, *, byline_too: bool = True, origin_rel: str = "") -> list[str]:
+    """Return what stands below the headline, in order, the notice last; for systems with an article element of their own.
+
+    `origin_rel` is the relation that the link to the original names. `entry` and `terms` are cleaned.
+    """
+    return [
+        *([f'<p class="byline">{escape(byline(entry, terms))}</p>'] if byline_too else []),
+        *(_figure(image) for image in (() if entry.withdrawn else entry.images)),
+        body_html(entry),
+        _origin(entry, terms, origin_rel),
+        notice_html(terms),
+    ]
 
 
 def _figure(image: Image) -> str:
@@ -34,7 +44,9 @@ def _figure(image: Image) -> str:
     return f'<figure><img src="{escape(image.url)}" alt="{escape(image.caption)}">{caption}</figure>'
 
 
-def _origin(entry: Entry, terms: Terms) -> str:
+def _origin(entry: Entry, terms: Terms, rel: str) -> str:
     """Link back to the story: the license asks for it, and search engines learn which copy is the original."""
     address = entry.original_url or entry.url
-    return f'<p class="syndication-origin">First published by <a href="{escape(address)}">{escape(terms.newsroom)}</a>.</p>'
+    relation = f'rel="{rel}" ' if rel else ""
+    link = f'<a {relation}href="{escape(address)}">{escape(terms.newsroom)}</a>'
+    return f'<p class="syndication-origin">First published by {link}.</p>'

@@ -21,6 +21,11 @@ class NewSubscription(Body):
     channel: ChannelKind = Field(strict=False)
     endpoint: Prose = Field(max_length=2048, description="Where the channel delivers; a public address.")
     options: dict[str, Any] = Field({}, description="What the channel can be told.")
+    credential: Prose = Field(
+        "",
+        max_length=16_384,
+        description="SFTP: password or private key; WordPress: application password. Kept encrypted, never shown.",
+    )
 
 
 class SubscriptionChange(Body):
@@ -28,6 +33,7 @@ class SubscriptionChange(Body):
 
     endpoint: Prose | None = Field(None, max_length=2048)
     options: dict[str, Any] | None = None
+    credential: Prose | None = Field(None, max_length=16_384, description="Asked for again when the endpoint changes.")
 
 
 class SubscriptionShown(Answer):
@@ -44,7 +50,7 @@ class SubscriptionShown(Answer):
 
 
 class SubscriptionWithSecret(SubscriptionShown):
-    secret: str = Field(description="Signs deliveries. Shown in this answer and never again.")
+    secret: str = Field(description="Signs deliveries; shown in this answer and never again. Empty where nothing is signed.")
 
 
 class Subscriptions(Answer):
@@ -88,9 +94,8 @@ def revise_subscription(public_id: str, order: SubscriptionChange) -> Subscripti
     (asker, _), house = require_publisher(Scope.SUBSCRIBE), the_house()
     with house.sessions.begin() as session:
         found = mine(session, public_id)
-        subscribing.revise(
-            session, the_outbound(), found, endpoint=order.endpoint, options=order.options, actor=asker.actor, at=house.clock()
-        )
+        changes = order.model_dump()
+        subscribing.revise(session, house, the_outbound(), found, **changes, actor=asker.actor, at=house.clock())
         return shown(found)
 
 

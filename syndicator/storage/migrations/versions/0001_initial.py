@@ -577,6 +577,7 @@ def upgrade() -> None:
         sa.Column("topic", sa.Text(), nullable=True),
         sa.Column("websub_key", sa.String(length=64), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("digest_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("signing_key", sa.Text(), nullable=True),
         sa.Column("last_sequence", sa.BigInteger(), nullable=False),
@@ -683,6 +684,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("jti", name=op.f("uq_receipts_jti")),
     )
     op.create_index("ix_receipts_publisher", "receipts", ["publisher_id", "story_id", "version_number"], unique=False)
+    op.create_table(
+        "remote_copies",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("subscription_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("remote_id", sa.BigInteger(), nullable=True),
+        sa.Column("url", sa.String(length=2048), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("seen", sa.String(length=64), nullable=False),
+        sa.Column("sent", sa.String(length=64), nullable=False),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.Column("changed_there", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_remote_copies_story_id")),
+        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_remote_copies_subscription_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_remote_copies")),
+        sa.UniqueConstraint("subscription_id", "story_id", name=op.f("uq_remote_copies_subscription_id_story_id")),
+    )
     op.create_table(
         "story_labels",
         sa.Column("kind", sa.String(length=20), nullable=False),
@@ -865,6 +883,7 @@ def downgrade() -> None:
     op.drop_table("story_texts")
     op.drop_index("ix_story_labels_story", table_name="story_labels")
     op.drop_table("story_labels")
+    op.drop_table("remote_copies")
     op.drop_index("ix_receipts_publisher", table_name="receipts")
     op.drop_table("receipts")
     op.drop_index("ix_feed_entries_story", table_name="feed_entries")
