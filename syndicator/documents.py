@@ -115,6 +115,18 @@ def write_document(folder: Path, key: str, document: Document) -> bool:
     if _found_facts(path) == facts:
         return False
     packed = _pack(document, facts)
+    _put(path, packed, document.updated)
+    return True
+
+
+def copy_document(folder: Path, key: str, packed: bytes) -> None:
+    """Put a copy of another machine's document in the place of the one at `key`; raises DamagedDocument for what is none."""
+    path = document_path(folder, key)
+    _put(path, packed, unpack(packed, path).updated)
+
+
+def _put(path: Path, packed: bytes, updated: datetime) -> None:
+    """Write one file so that readers see the old one or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
     descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
     fresh = Path(name)
@@ -123,7 +135,7 @@ def write_document(folder: Path, key: str, document: Document) -> bool:
             file.write(packed)
             file.flush()
             os.fchmod(file.fileno(), 0o640)  # a front server that reads the public ones joins our group
-            stamp = _stamp(document.updated, packed)
+            stamp = _stamp(updated, packed)
             os.utime(file.fileno(), ns=(stamp, stamp))
             os.fsync(file.fileno())
         fresh.replace(path)
@@ -131,7 +143,6 @@ def write_document(folder: Path, key: str, document: Document) -> bool:
         fresh.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
-    return True
 
 
 def read_document(path: Path) -> Stored:

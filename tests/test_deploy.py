@@ -21,6 +21,6 @@ def test_a_unit_names_a_command_that_exists(unit: Path) -> None:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(unit, encoding="utf-8")
     word = parser["Service"]["ExecStart"].split()[-1]
-    assert {"web", "worker", "scheduler"} <= commands if word == "%i" else word in commands
+    assert {"web", "worker", "scheduler", "mirror"} <= commands if word == "%i" else word in commands
     assert int(parser["Service"]["TimeoutStopSec"]) > 10  # serve itself promises ten seconds
     assert parser["Service"]["NoNewPrivileges"] == "yes"

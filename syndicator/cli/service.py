@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
 
 from syndicator import doctor as examination
 from syndicator.app import create_engine
@@ -19,13 +22,17 @@ from syndicator.domain.accounts import StaffRole
 from syndicator.domain.jobs import JobRun
 from syndicator.jobs import JOBS, Timetable, get_job, run_job
 from syndicator.operations.accounts import staff_users
+from syndicator.operations.mirror import Mirror
 from syndicator.operations.render_feeds import render_stale
 from syndicator.storage import backup as copies
 from syndicator.storage.schema import upgrade
 
+MIRROR_SECONDS = 0.2
+log = structlog.stdlib.get_logger(__name__)
+
 
 def register(app: typer.Typer) -> None:
-    for command in (serve, web, worker, scheduler, demo, init, doctor):
+    for command in (serve, web, worker, scheduler, mirror, demo, init, doctor):
         app.command()(command)
     database = typer.Typer(help="The database: upgrade, copies, integrity.", no_args_is_help=True)
     database.command("upgrade")(db_upgrade)
@@ -77,6 +84,21 @@ def scheduler(context: typer.Context) -> None:
     timetable.start()
     stopping.wait()
     timetable.stop()
+
+
+def mirror(context: typer.Context) -> None:
+    """Keep this web machine's copy of the feed documents, where others render them (push.executor = "celery")."""
+    desk: Desk = context.obj
+    stopping = _until_told()
+    keeping = Mirror(desk.house, f"{socket.gethostname()[:60]}:{desk.config.server.port}")
+    while not stopping.is_set():
+        try:
+            copied = keeping.turn()
+        except DBAPIError as error:
+            log.warning("mirror waits for the database", error=type(error).__name__)
+            copied = 0
+        if not copied:
+            stopping.wait(MIRROR_SECONDS)
 
 
 def demo(once: Annotated[bool, typer.Option("--once", help="End by itself; fail if a step failed.")] = False) -> int:

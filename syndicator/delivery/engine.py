@@ -33,6 +33,7 @@ from syndicator.delivery.sender import Sender
 from syndicator.delivery.settling import Result, settle
 from syndicator.delivery.talkers import Talk, Talkers
 from syndicator.house import House
+from syndicator.operations.mirror import on_many_machines, shown_everywhere
 from syndicator.operations.render_feeds import render_feeds, stale_feeds
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import last_value
@@ -88,6 +89,7 @@ class Engine:
     living: Living | None = None
     pace: Pace | None = None  # only while `run` goes on: who sends what is due and stops does not wait
     looked_for_dead_at: float = 0.0
+    shown_seq: int = 0  # many machines: the event up to which all of them show everything
 
     def __post_init__(self) -> None:
         self.sender.may_start = self.talkers.may_start = self._may_start
@@ -234,12 +236,19 @@ class Engine:
             done = render_feeds(self.house, stale)
             if self.pace is not None:
                 self.pace.rendered(done)
-            return seq, len(stale)
         except SQLAlchemyError:
             raise
         except Exception:
             log.exception("feed documents not rendered")
-            return seq, 0
+            stale = ()
+        return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), len(stale)
+
+    def _shown_everywhere(self, seq: int) -> int:
+        """Return the event up to which every web machine shows everything: `seq`, or what it was when all were up to date."""
+        with reading(self.house.sessions) as session:
+            if shown_everywhere(session, at=self.house.clock()):
+                self.shown_seq = seq
+        return self.shown_seq
 
     def _claim(self, up_to_seq: int) -> int:
         if not self.unread:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from syndicator import __version__
 from syndicator.catalogue import Catalogue
-from syndicator.documents import Document, private_folder, public_folder, write_document
+from syndicator.documents import Document, document_path, private_folder, public_folder, write_document
 from syndicator.domain.feeds import CONTENT_TYPES, TOMBSTONE_DAYS, FeedArchive, FeedDefinition, FeedEntry, FeedState, selects
 from syndicator.domain.stories import PubStatus, Story
 from syndicator.house import House
@@ -37,6 +37,7 @@ from syndicator.operations.archives import (
     stale_archives,
 )
 from syndicator.operations.entries import archive_of, entry_of, feed_of
+from syndicator.operations.mirror import alone, on_many_machines, share
 from syndicator.render.atom import render_atom
 from syndicator.render.entry import Feed
 from syndicator.render.jsonfeed import render_json
@@ -95,7 +96,7 @@ def render_feeds(house: House, names: Sequence[str]) -> list[str]:
     done = []
     for name in names:
         if definition := house.catalogue.find(name):
-            with feed_lock(house.config.data_dir, name):
+            with feed_lock(house.config.data_dir, name), alone(house, name):
                 if _bring_up_to_date(house, definition):
                     done.append(name)
     return done
@@ -183,15 +184,17 @@ def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:
         with house.sessions.begin() as session:
             _notice_new_frame(session, definition, frame, at=house.clock())
             sealed = seal(session, definition, at=house.clock())
-    written = _write_archives(house, definition)
+    archives = _write_archives(house, definition)
     with reading(house.sessions) as session:
         feed = read_feed(session, house, definition, at=house.clock())
-    _write(house, definition, definition.name, feed)
+    written = _write(house, definition, definition.name, feed)
     if sealed and state.rendered_seq < state.changed_seq:
         with house.sessions.begin() as session:
+            if on_many_machines(house):
+                share(session, house.config.data_dir / "documents", written)
             shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < state.changed_seq)
             session.execute(shown.values(rendered_seq=state.changed_seq))
-    return sealed and written < ARCHIVES_AT_ONCE
+    return sealed and archives < ARCHIVES_AT_ONCE
 
 
 def _write_archives(house: House, definition: FeedDefinition) -> int:
@@ -199,19 +202,23 @@ def _write_archives(house: House, definition: FeedDefinition) -> int:
     with reading(house.sessions) as session:
         stale = stale_archives(session, definition.name)
         feeds = [read_archive(session, house, definition, archive, at=house.clock()) for archive in stale]
+    written: list[Path] = []
     for archive, feed in zip(stale, feeds, strict=True):
-        _write(house, definition, f"{definition.name}/archive/{archive.number}", feed)
+        written += _write(house, definition, f"{definition.name}/archive/{archive.number}", feed)
     if stale:
         with house.sessions.begin() as session:
+            if on_many_machines(house):
+                share(session, house.config.data_dir / "documents", written)
             for archive in stale:
                 mark_written(session, archive)
     return len(stale)
 
 
-def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> None:
+def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> list[Path]:
     folder = documents_folder(house.config.data_dir, definition)
     for name, render in RENDERERS.items():
         write_document(folder, f"{key}.{name}", _document(definition, feed, name, render(feed)))
+    return [document_path(folder, f"{key}.{name}") for name in RENDERERS]
 
 
 def _frame_hash(house: House, definition: FeedDefinition) -> str:
@@ -248,7 +255,7 @@ def _sweep_archives(session: Session, house: House, definition: FeedDefinition) 
     for file in files:
         if int(file.name.partition(".")[0]) > newest:
             file.unlink()
-    if len(files) < newest * len(RENDERERS):
+    if len(files) < newest * len(RENDERERS) and not on_many_machines(house):
         mark_all_stale(session, definition.name, at=house.clock())
 
 

@@ -8,6 +8,7 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
+from syndicator.operations.mirror import fresh
 from syndicator.storage.schema import is_current
 from syndicator.web.identity import the_house
 
@@ -23,12 +24,19 @@ def healthz() -> ResponseReturnValue:
 
 @health.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Able to serve: the database answers and has the schema of this version."""
+    """Able to serve: the database answers and has the schema of this version, and this machine's documents are up to date."""
+    ready, words = _readiness()
+    return jsonify(status=words), 200 if ready else 503, {"Cache-Control": "no-store"}
+
+
+def _readiness() -> tuple[bool, str]:
+    house = the_house()
     try:
-        ready, words = (
-            (True, "ready") if is_current(the_house().engine) else (False, "the database needs `syndicator db upgrade`")
-        )
+        if not is_current(house.engine):
+            return False, "the database needs `syndicator db upgrade`"
     except SQLAlchemyError as error:
         log.warning("not ready error=%s", type(error).__name__)
-        ready, words = False, "the database does not answer"
-    return jsonify(status=words), 200 if ready else 503, {"Cache-Control": "no-store"}
+        return False, "the database does not answer"
+    if not fresh(house, at=house.clock()):
+        return False, "this machine's feed documents are not kept up to date; is `syndicator mirror` running?"
+    return True, "ready"

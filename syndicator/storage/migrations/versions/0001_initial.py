@@ -182,6 +182,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_remembered_requests_claimed", "remembered_requests", ["claimed_at"], unique=False)
     op.create_table(
+        "shared_documents",
+        sa.Column("path", sa.String(length=255), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("packed", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("path", name=op.f("pk_shared_documents")),
+    )
+    op.create_index("ix_shared_documents_number", "shared_documents", ["number"], unique=False)
+    op.create_table(
         "sign_in_tries",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account_hash", sa.String(length=64), nullable=False),
@@ -234,6 +243,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
         sa.UniqueConstraint("public_id", name=op.f("uq_users_public_id")),
+    )
+    op.create_table(
+        "web_nodes",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_web_nodes")),
     )
     op.create_table(
         "agreements",
@@ -962,12 +978,15 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_index("ix_agreements_publisher", table_name="agreements")
     op.drop_table("agreements")
+    op.drop_table("web_nodes")
     op.drop_table("users")
     op.drop_table("tallies")
     op.drop_table("sources")
     op.drop_index("ix_sign_in_tries_address", table_name="sign_in_tries")
     op.drop_index("ix_sign_in_tries_account", table_name="sign_in_tries")
     op.drop_table("sign_in_tries")
+    op.drop_index("ix_shared_documents_number", table_name="shared_documents")
+    op.drop_table("shared_documents")
     op.drop_index("ix_remembered_requests_claimed", table_name="remembered_requests")
     op.drop_table("remembered_requests")
     op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
