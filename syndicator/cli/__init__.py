@@ -13,7 +13,7 @@ import click
 import typer
 
 from syndicator import __version__
-from syndicator.cli import agreements, deliveries, feeds, publishers, receipts, service, sources, stories, users
+from syndicator.cli import agreements, deliveries, feeds, publishers, receipts, records, service, sources, stories, users
 from syndicator.cli.desk import Desk, say
 from syndicator.errors import ConfigError, SyndicatorError
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for part in (service, sources, stories, feeds, publishers, agreements, users, deliveries, receipts):
+for part in (service, sources, stories, feeds, publishers, agreements, users, deliveries, receipts, records):
     part.register(app)
 
 

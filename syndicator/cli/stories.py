@@ -9,11 +9,11 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
-from syndicator.access import Purpose, decide, viewer_of
 from syndicator.cli.desk import Desk, say
 from syndicator.domain.stories import Story, StoryVersion
 from syndicator.errors import InvalidRequest
 from syndicator.operations.correct import correct_story
+from syndicator.operations.explain import explain, story_meant
 from syndicator.operations.import_stories import Imported, import_stories
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.render_feeds import render_stale
@@ -139,13 +139,22 @@ def history(context: typer.Context, story_id: str) -> None:
 def why(
     context: typer.Context, story_id: str, publisher: Annotated[str, typer.Option(help="Id, domain, e-mail address or name.")]
 ) -> None:
-    """Say why a publisher may, or may not, have a story now."""
+    """Say why a publisher may, or may not, have a story now, and what became of each push of it."""
     desk: Desk = context.obj
     house = desk.house
     with house.sessions() as session:
-        story, asker = get_story(session, story_id), get_publisher(session, publisher)
-        decision = decide(viewer_of(asker, house.config.license.version), story, Purpose.TAKE, house.clock())
-    desk.show({"granted": decision.granted, "reason": decision.reason.value, "words": decision.reason.words})
+        found = explain(session, house, get_publisher(session, publisher), story_meant(session, story_id), at=house.clock())
+        decision = found.decision
+        desk.show(
+            {
+                "granted": decision.granted,
+                "reason": decision.reason.value,
+                "words": decision.detail or decision.reason.words,
+                "feeds": [entry.feed for entry in found.feeds if entry.left_at is None],
+                "taken_by": found.take.way.value if found.take else None,
+                "pushes": [f"{way.subscription.public_id} ({way.subscription.channel.value}): {way.words}" for way in found.ways],
+            }
+        )
 
 
 def _withdraw(desk: Desk, withdrawal: Any, story_id: str, reason: str) -> None:

@@ -12,6 +12,7 @@ from syndicator.domain import (
     eligibility,
     feeds,
     findable,
+    inquiries,
     jobs,
     letters,
     lookalikes,
@@ -21,6 +22,7 @@ from syndicator.domain import (
     requests,
     stories,
     subscriptions,
+    tallies,
     terms,
     uploads,
 )
@@ -37,6 +39,7 @@ __all__ = [
     "eligibility",
     "feeds",
     "findable",
+    "inquiries",
     "jobs",
     "letters",
     "lookalikes",
@@ -46,6 +49,7 @@ __all__ = [
     "requests",
     "stories",
     "subscriptions",
+    "tallies",
     "terms",
     "uploads",
 ]

@@ -17,7 +17,11 @@ GENESIS = "0" * 64
 
 class AuditEntry(Base):
     __tablename__ = "audit_entries"
-    __table_args__ = (Index("ix_audit_entries_subject", "subject", "seq"),)
+    __table_args__ = (
+        Index("ix_audit_entries_subject", "subject", "seq"),
+        Index("ix_audit_entries_actor", "actor", "seq"),
+        Index("ix_audit_entries_action", "action", "seq"),
+    )
 
     seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]

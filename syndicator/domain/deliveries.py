@@ -38,6 +38,7 @@ class DeliveryState(StrEnum):
 
 # Written into the statement, not bound: the planner must see it to use the indexes of what is owed.
 OWED: ColumnElement[str] = literal_column("'owed'")
+GIVEN_UP: ColumnElement[str] = literal_column("'given_up'")
 
 
 class Lane(StrEnum):
@@ -73,6 +74,12 @@ class Delivery(Base):
             "subscription_id",
             sqlite_where=text("state = 'owed'"),
             postgresql_where=text("state = 'owed'"),
+        ),
+        Index(
+            "ix_deliveries_given_up",
+            "id",
+            sqlite_where=text("state = 'given_up'"),
+            postgresql_where=text("state = 'given_up'"),
         ),
         Index("ix_deliveries_story", "story_id", "subscription_id", "event_seq"),
         Index("ix_deliveries_subscription", "subscription_id", "id"),

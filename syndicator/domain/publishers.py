@@ -134,6 +134,7 @@ class ApiKey(Base):
     """A bearer key. Only its hash is kept; `prefix` lets people tell keys apart."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_publisher", "publisher_id", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -48,3 +49,33 @@ def verify(session: Session) -> list[str]:
     if expected_seq - 1 != last_value(session, "audit"):
         faults.append(f"entries after {expected_seq - 1} are missing")
     return faults
+
+
+def newest_entries(
+    session: Session,
+    *,
+    actor: str = "",
+    action: str = "",
+    subject: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+    limit: int,
+) -> Sequence[AuditEntry]:
+    """Return entries, newest first, that fit what is not empty; `action` is a whole one or its first word, such as `story`."""
+    wanted = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(limit)
+    for column, value in ((AuditEntry.actor, actor), (AuditEntry.subject, subject)):
+        if value:
+            wanted = wanted.where(column == value)
+    if action:
+        # "/" is the character after ".", so this is the range of all actions that begin with the word and a dot.
+        wanted = wanted.where(
+            (AuditEntry.action == action) | ((AuditEntry.action > f"{action}.") & (AuditEntry.action < f"{action}/"))
+        )
+    if since is not None:
+        wanted = wanted.where(AuditEntry.at >= since)
+    if until is not None:
+        wanted = wanted.where(AuditEntry.at < until)
+    if before is not None:
+        wanted = wanted.where(AuditEntry.seq < before)
+    return session.scalars(wanted).all()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
+from syndicator.domain.deliveries import GIVEN_UP, Attempt, Delivery, DeliveryState
 from syndicator.domain.stories import Event, EventType, Story
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import audit
 
+MOST_REPLAYED = 500  # in one go
 WHOLE = (joinedload(Delivery.subscription), joinedload(Delivery.event).joinedload(Event.story))
 
 
@@ -32,7 +34,7 @@ def deliveries_of(
     if subscription_id is not None:
         wanted = wanted.where(Delivery.subscription_id == subscription_id)
     if state is not None:
-        wanted = wanted.where(Delivery.state == state)
+        wanted = wanted.where(Delivery.state == (GIVEN_UP if state is DeliveryState.GIVEN_UP else state))
     if story is not None:
         meant = select(Story.id).where(or_(Story.public_id == story, Story.uri == story)).scalar_subquery()
         wanted = wanted.where(Delivery.story_id == meant)
@@ -70,7 +72,42 @@ def attempts_of(session: Session, delivery_id: int, limit: int = 50) -> Sequence
 
 
 def replay(session: Session, delivery: Delivery, *, actor: str, at: datetime) -> None:
-    """Owe a settled delivery again, with the same id. Raises Conflict while it is owed, when its subscription is not active, or
+    """Owe a settled delivery again, with the same id. Raises Conflict as _owe_again does."""
+    _owe_again(session, delivery, at)
+    audit.record(session, actor, "delivery.replay", delivery.subscription.public_id, at=at, seq=delivery.event_seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of many at once: how many are owed again, and how many cannot be, by reason."""
+
+    owed: int
+    refused: dict[str, int]
+
+    @property
+    def words(self) -> str:
+        parts = [f"{self.owed} are on their way again"] + [f"{count} are not: {why}" for why, count in self.refused.items()]
+        return "; ".join(parts) + "."
+
+
+def replay_given_up(session: Session, *, since: datetime, subscription_id: int | None, actor: str, at: datetime) -> Replayed:
+    """Owe again what was given up since `since`, the oldest first and at most MOST_REPLAYED: for after an outage."""
+    wanted = select(Delivery).where(Delivery.state == GIVEN_UP, Delivery.settled_at >= since).options(*WHOLE)
+    if subscription_id is not None:
+        wanted = wanted.where(Delivery.subscription_id == subscription_id)
+    owed, refused = 0, dict[str, int]()
+    for delivery in session.scalars(wanted.order_by(Delivery.id).limit(MOST_REPLAYED)).all():
+        try:
+            _owe_again(session, delivery, at)
+            owed += 1
+        except Conflict as error:
+            refused[str(error)] = refused.get(str(error), 0) + 1
+    audit.record(session, actor, "delivery.replay-many", "deliveries", at=at, owed=owed, refused=sum(refused.values()))
+    return Replayed(owed, refused)
+
+
+def _owe_again(session: Session, delivery: Delivery, at: datetime) -> None:
+    """Owe a settled delivery again. Raises Conflict while it is owed, when its subscription is not active, or
     when something newer about the story has been owed since: an older version is never sent after a newer one.
     """
     if delivery.state is DeliveryState.OWED:
@@ -86,4 +123,3 @@ def replay(session: Session, delivery: Delivery, *, actor: str, at: datetime) ->
         raise Conflict("a newer version of the story has been sent or is owed; replay that one")
     delivery.state, delivery.next_attempt_at, delivery.settled_at = DeliveryState.OWED, at, None
     delivery.attempt_count, delivery.last_reason = 0, "replayed"
-    audit.record(session, actor, "delivery.replay", delivery.subscription.public_id, at=at, seq=delivery.event_seq)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from syndicator.catalogue import Catalogue
@@ -18,6 +19,8 @@ KEY_PREFIX = "syn_key"
 TOKEN_PREFIX = "syn_feed"  # noqa: S105 -- the part in front of every token, no secret
 PUBLISHER_SCOPES = (Scope.READ, Scope.SUBSCRIBE)
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
+MOST_OF_A_NAME = 2  # the old and the new one, while a system is given the new
+MOST_LIVE = 20
 
 
 def create_key(
@@ -32,13 +35,15 @@ def create_key(
 ) -> tuple[ApiKey, str]:
     """Make a key for `publisher`, or for our own newsroom if None; returns it and the secret, which is never seen again.
 
-    Raises InvalidRequest for a scope that its holder may not have.
+    Raises InvalidRequest for a scope that its holder may not have, Conflict for a publisher's third live key of one name.
     """
     allowed = PUBLISHER_SCOPES if publisher else (Scope.NEWSROOM, *PUBLISHER_SCOPES)
     granted = scopes or (PUBLISHER_SCOPES if publisher else (Scope.NEWSROOM,))
     for scope in granted:
         if scope not in allowed:
             raise InvalidRequest(f"a publisher's key cannot have the scope {scope.value!r}", "scopes")
+    if publisher is not None:
+        _require_room(keys_of(session, publisher.id), name, at)
     secret = new_token(KEY_PREFIX)
     key = ApiKey(
         public_id=new_id("key_"),
@@ -55,6 +60,26 @@ def create_key(
     holder = publisher.public_id if publisher else "newsroom"
     audit.record(session, actor, "key.create", key.public_id, at=at, holder=holder, scopes=key.scopes)
     return key, secret
+
+
+def keys_of(session: Session, publisher_id: int) -> Sequence[ApiKey]:
+    """Return the publisher's newest keys, also those that no longer work."""
+    wanted = select(ApiKey).where(ApiKey.publisher_id == publisher_id)
+    return session.scalars(wanted.order_by(ApiKey.id.desc()).limit(100)).all()
+
+
+def tokens_of(session: Session, publisher_id: int) -> Sequence[FeedToken]:
+    """Return the publisher's feed tokens that work, the newest first."""
+    wanted = select(FeedToken).where(FeedToken.publisher_id == publisher_id, FeedToken.revoked_at.is_(None))
+    return session.scalars(wanted.order_by(FeedToken.id.desc()).limit(200)).all()
+
+
+def _require_room(keys: Sequence[ApiKey], name: str, at: datetime) -> None:
+    live = [key for key in keys if key.live(at)]
+    if name and sum(key.name == name for key in live) >= MOST_OF_A_NAME:
+        raise Conflict(f"There are two live keys called “{name}” already; revoke one of them first.")
+    if len(live) >= MOST_LIVE:
+        raise Conflict(f"There are {len(live)} live keys already; revoke one of them first.")
 
 
 def find_key(session: Session, secret: str, *, at: datetime) -> ApiKey | None:
@@ -102,15 +127,25 @@ def note_use(credential: ApiKey | FeedToken, at: datetime) -> bool:
     return True
 
 
-def revoke(session: Session, reference: str, *, actor: str, at: datetime) -> ApiKey | FeedToken:
-    """Revoke the key or token with the public id or prefix `reference`; raises NotFound, Conflict when it already is."""
-    found: list[ApiKey | FeedToken] = [
-        *session.scalars(select(ApiKey).where((ApiKey.public_id == reference) | (ApiKey.prefix == reference))),
-        *session.scalars(select(FeedToken).where((FeedToken.public_id == reference) | (FeedToken.prefix == reference))),
-    ]
+def get_credential(session: Session, reference: str, *, publisher_id: int | None = None) -> ApiKey | FeedToken:
+    """Return the key or token with the public id or prefix `reference`; with `publisher_id`, only if it is that publisher's.
+
+    Raises NotFound, also for a prefix that several have.
+    """
+    found: list[ApiKey | FeedToken] = []
+    for kind in (ApiKey, FeedToken):
+        wanted = select(kind).where(or_(kind.public_id == reference, kind.prefix == reference)).limit(2)
+        found += session.scalars(wanted if publisher_id is None else wanted.where(kind.publisher_id == publisher_id))
     if len(found) != 1:
         raise NotFound(f"there is no key or token {reference!r}")
-    credential = found[0]
+    return found[0]
+
+
+def revoke(
+    session: Session, reference: str, *, actor: str, at: datetime, publisher_id: int | None = None
+) -> ApiKey | FeedToken:
+    """Revoke the key or token `reference`, as get_credential finds it; raises NotFound, Conflict when it already is."""
+    credential = get_credential(session, reference, publisher_id=publisher_id)
     if credential.revoked_at is not None:
         raise Conflict(f"{credential.public_id} has been revoked already")
     credential.revoked_at = at

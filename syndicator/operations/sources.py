@@ -76,6 +76,21 @@ def pulled_sources(session: Session) -> Sequence[Source]:
     return session.scalars(wanted.order_by(Source.name)).all()
 
 
+def all_sources(session: Session) -> Sequence[Source]:
+    """Return every source that has not been removed, also those that push to us."""
+    wanted = select(Source).where(Source.name.not_like("% (removed %)")).order_by(Source.name).limit(500)
+    return session.scalars(wanted).all()
+
+
+def pull_soon(session: Session, name: str, *, actor: str, at: datetime) -> None:
+    """Have the timetable pull the source within seconds. Raises NotFound, Conflict for one that is paused or not pulled."""
+    source = get_source(session, name)
+    if source.paused or source.next_pull_at is None:
+        raise Conflict(f"{name} is {'paused' if source.next_pull_at else 'not pulled; it sends to us'}")
+    source.next_pull_at = at
+    audit.record(session, actor, "source.pull", name, at=at)
+
+
 def set_paused(session: Session, name: str, *, paused: bool, actor: str, at: datetime) -> None:
     """Pause the source or pull it again, at once."""
     source = get_source(session, name)
