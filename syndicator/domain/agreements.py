@@ -37,6 +37,7 @@ class Way(StrEnum):
     EMBED = "embed"
     RECEIPT = "receipt"
     PUSH = "push"
+    COPY = "copy"  # by hand, in the portal
 
 
 class Agreement(Base):
