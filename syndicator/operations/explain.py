@@ -69,10 +69,7 @@ def explain(session: Session, house: House, publisher: Publisher, story: Story, 
     decision = decide(read_viewer(session, house, publisher, at=at), story, Purpose.TAKE, at)
     feeds = session.scalars(select(FeedEntry).where(FeedEntry.story_id == story.id).order_by(FeedEntry.feed).limit(100)).all()
     subscriptions = session.scalars(
-        select(Subscription)
-        .where(Subscription.publisher_id == publisher.id)
-        .order_by(Subscription.id)
-        .limit(MOST_SUBSCRIPTIONS)
+        select(Subscription).where(Subscription.publisher_id == publisher.id).order_by(Subscription.id).limit(MOST_SUBSCRIPTIONS)
     ).all()
     deliveries = session.scalars(
         select(Delivery)

@@ -141,9 +141,7 @@ def get_credential(session: Session, reference: str, *, publisher_id: int | None
     return found[0]
 
 
-def revoke(
-    session: Session, reference: str, *, actor: str, at: datetime, publisher_id: int | None = None
-) -> ApiKey | FeedToken:
+def revoke(session: Session, reference: str, *, actor: str, at: datetime, publisher_id: int | None = None) -> ApiKey | FeedToken:
     """Revoke the key or token `reference`, as get_credential finds it; raises NotFound, Conflict when it already is."""
     credential = get_credential(session, reference, publisher_id=publisher_id)
     if credential.revoked_at is not None:

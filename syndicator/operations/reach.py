@@ -88,7 +88,7 @@ def _polled(session: Session, feeds: dict[str, FeedEntry], ways: defaultdict[int
     tokens = select(FeedToken.publisher_id, FeedToken.feed, func.max(FeedToken.last_used_at))
     tokens = tokens.where(FeedToken.feed.in_(feeds), FeedToken.last_used_at.is_not(None))
     for publisher_id, feed, used_at in session.execute(tokens.group_by(FeedToken.publisher_id, FeedToken.feed)):
-        if used_at >= feeds[feed].published_at and f"feed {feed}" not in ways[publisher_id]:
+        if used_at is not None and used_at >= feeds[feed].published_at and f"feed {feed}" not in ways[publisher_id]:
             ways[publisher_id].append(f"feed {feed}")
     for publisher_id in [each for each, found in ways.items() if not found]:
         del ways[publisher_id]
@@ -104,11 +104,13 @@ def _told(session: Session, story: Story, news: Event) -> dict[int, tuple[str, d
     wanted = (
         select(Subscription.publisher_id, Delivery.state, Delivery.settled_at)
         .join(Delivery, Delivery.subscription_id == Subscription.id)
-        .where(Delivery.story_id == story.id, Delivery.event_seq == news.seq, Subscription.publisher_id.is_not(None))
+        .where(Delivery.story_id == story.id, Delivery.event_seq == news.seq)
         .limit(MOST_PUBLISHERS * 2)
     )
     told: dict[int, tuple[str, datetime | None]] = {}
     for publisher_id, state, settled_at in session.execute(wanted):
+        if publisher_id is None:
+            continue
         if state is DeliveryState.DELIVERED:
             told[publisher_id] = ("told by push", settled_at)
         elif publisher_id not in told:

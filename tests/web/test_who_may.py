@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from syndicator.domain.accounts import MemberRole, StaffRole
+from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.publishers import Publisher
 from syndicator.house import House
 from syndicator.operations import members
+from syndicator.operations.keys import create_key
 from syndicator.operations.letters import write_letter
 from tests.desk import Desk
 from tests.web.newsroom import Newsroom
@@ -30,6 +33,9 @@ SIGNED_IN = "s yyyy yyy"
 MEMBER = "s yyyy ---"
 OWNER = "s yynn ---"
 OWNERS_OBJECT = "s -ynn ---"  # the object is this publisher's: for the stranger, an owner elsewhere, it is not there
+TECHNICIAN = "s yyny ---"
+TECHNICIANS_OBJECT = "s -yny ---"
+MEMBERS_OBJECT = "s -yyy ---"
 STAFF = "s ---- yyy"
 LICENSING = "s ---- nyy"
 ADMIN = "s ---- nny"
@@ -86,6 +92,29 @@ TABLE = {
     "POST /portal/members/<user_id>/role": OWNERS_OBJECT,
     "POST /portal/members/<user_id>/remove": OWNERS_OBJECT,
     "POST /portal/members/invitations/<invitation_id>/withdraw": OWNERS_OBJECT,
+    "GET /portal/stories": MEMBER,
+    "GET /portal/stories/<public_id>": MEMBER,
+    "GET /portal/stories/<public_id>/copy/<kind>": MEMBER,
+    "GET /portal/stories/<public_id>/download/<kind>": MEMBER,
+    "GET /portal/why": MEMBER,
+    "GET /portal/feeds": MEMBER,
+    "POST /portal/feeds/<name>/tokens": "s --n- ---",  # the catalogue has no feed of that name
+    "GET /portal/keys": TECHNICIAN,
+    "POST /portal/keys": TECHNICIAN,
+    "GET /portal/keys/<key_id>/revoke": TECHNICIANS_OBJECT,
+    "POST /portal/keys/<key_id>/revoke": TECHNICIANS_OBJECT,
+    "GET /portal/subscriptions": MEMBER,
+    "GET /portal/subscriptions/new/<channel>": TECHNICIAN,
+    "POST /portal/subscriptions/new/<channel>": TECHNICIAN,
+    "GET /portal/subscriptions/<subscription_id>": MEMBERS_OBJECT,
+    "POST /portal/subscriptions/<subscription_id>/pause": TECHNICIANS_OBJECT,
+    "POST /portal/subscriptions/<subscription_id>/resume": TECHNICIANS_OBJECT,
+    "POST /portal/subscriptions/<subscription_id>/rotate-secret": TECHNICIANS_OBJECT,
+    "GET /portal/subscriptions/<subscription_id>/remove": TECHNICIANS_OBJECT,
+    "POST /portal/subscriptions/<subscription_id>/remove": TECHNICIANS_OBJECT,
+    "GET /portal/deliveries": MEMBER,
+    "GET /portal/deliveries/<uid>": MEMBERS_OBJECT,
+    "POST /portal/deliveries/<uid>/replay": TECHNICIANS_OBJECT,
     # desk
     "GET /desk/": STAFF,
     "GET /desk/letters": LICENSING,
@@ -152,6 +181,11 @@ def world(app: Flask, house: House, desk: Desk) -> World:
             at=house.clock(),
         )
         letter = write_letter(session, house, "note", to="a@b.example", at=house.clock(), heading="Hello", words="Hello.")
+        key, _ = create_key(session, ours, actor="test", at=house.clock(), name="CMS")
+    subscription = desk.subscription(ours)
+    story = Newsroom(house).publish("River gauges go live")
+    with house.sessions() as session:
+        delivery = session.scalars(select(Delivery).where(Delivery.subscription_id == subscription.id)).one()
     made = World(people, house)
     made.browsers = {name: lambda user=user: people.signed_in(user) for name, user in users.items()}  # type: ignore[misc]
     made.browsers["anonymous"] = people.browser
@@ -162,7 +196,11 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "letter_id": letter.public_id,
         "publisher": ours.public_id,
         "token": "syn_link_unknown",
-        "public_id": Newsroom(house).publish("River gauges go live"),
+        "public_id": story,
+        "key_id": key.public_id,
+        "subscription_id": subscription.public_id,
+        "channel": "webhook",
+        "uid": delivery_uid(subscription.public_id, delivery.event_seq),
         "slug": "river-gauges-go-live",
         "kind": "html",
         "version": house.config.license.version,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -26,7 +28,11 @@ def delivery_id(delivery: object) -> str:
 @member_required()
 def deliveries_page() -> ResponseReturnValue:
     """The newest deliveries; `subscription`, `state` and `story` filter, `before` leads on."""
-    state, story, chosen = request.args.get("state", type=DeliveryState), request.args.get("story"), request.args.get("subscription")
+    state, story, chosen = (
+        request.args.get("state", type=DeliveryState),
+        request.args.get("story"),
+        request.args.get("subscription"),
+    )
     publisher_id = mine().publisher_id
     with reading(the_house().sessions) as session:
         own = subscriptions.subscriptions_of(session, publisher_id)
@@ -39,7 +45,7 @@ def deliveries_page() -> ResponseReturnValue:
             state=state,
             story=story or None,
         )
-    asked = {"state": state, "story": story, "subscription": chosen}
+    asked: dict[str, Any] = {"state": state, "story": story, "subscription": chosen}
     older = url_for("portal.deliveries_page", before=found[PAGE - 1].id, **asked) if len(found) > PAGE else None
     return render_template(
         "portal/deliveries.html", deliveries=found[:PAGE], subscriptions=own, states=DeliveryState, asked=asked, older=older

@@ -23,7 +23,9 @@ def feeds_page() -> ResponseReturnValue:
         viewer = own_viewer(session)
         tokens = keys.tokens_of(session, mine().publisher_id)
     at = house.clock()
-    feeds = [(feed, decide_feed(viewer, feed, at), [each for each in tokens if each.feed == feed.name]) for feed in house.catalogue]
+    feeds = [
+        (feed, decide_feed(viewer, feed, at), [each for each in tokens if each.feed == feed.name]) for feed in house.catalogue
+    ]
     return render_template("portal/feeds.html", feeds=feeds)
 
 

@@ -38,7 +38,7 @@ class KeyForm(PageForm):
         "What it may do",
         choices={"both": "Read stories, and manage subscriptions", "read": "Read stories", "subscribe": "Manage subscriptions"},
     )
-    days = SelectField("How long it works", choices=list(DAYS.items()))
+    days = SelectField("How long it works", choices=DAYS)
 
 
 @portal.get("/keys")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from flask import Response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,7 +16,7 @@ from syndicator.domain.stories import Story, slug_of
 from syndicator.errors import InvalidRequest, NotFound, StoryNotFound
 from syndicator.operations.entries import entry_of
 from syndicator.operations.explain import explain_to_publisher
-from syndicator.operations.takes import note_take
+from syndicator.operations.takes import Taking, note_takes
 from syndicator.render.notice import notice_html
 from syndicator.storage.engine import reading
 from syndicator.storage.listing import Wanted, best_stories, newest_stories
@@ -61,7 +62,7 @@ def stories_page() -> ResponseReturnValue:
         if decide(viewer, story, Purpose.TAKE, at).granted
     ]
     more = len(found) > PAGE and page < MOST_PAGES
-    asked = {"q": words or None, "section": section or None}
+    asked: dict[str, Any] = {"q": words or None, "section": section or None}
     return render_template(
         "portal/stories.html",
         stories=shown,
@@ -132,11 +133,12 @@ def why_page() -> ResponseReturnValue:
 
 def _find(session: Session, viewer: Viewer, words: str, section: str, page: int) -> list[Story]:
     at, wanted = the_house().clock(), Wanted(section=section or None)
-    trusted = viewer.embargo_trusted
+    trusted, licensed = viewer.embargo_trusted or any(grant.embargo_trusted for grant in viewer.grants), bool(viewer.grants)
     if words:
-        asked = read_words(words)
-        return list(best_stories(session, wanted, asked, at=at, embargo_trusted=trusted, skip=page * PAGE, limit=PAGE + 1))
-    stories = newest_stories(session, wanted, at=at, embargo_trusted=trusted, limit=(page + 1) * PAGE + 1)
+        asked, skip = read_words(words), page * PAGE
+        found = best_stories(session, wanted, asked, at=at, embargo_trusted=trusted, licensed=licensed, skip=skip, limit=PAGE + 1)
+        return list(found)
+    stories = newest_stories(session, wanted, at=at, embargo_trusted=trusted, licensed=licensed, limit=(page + 1) * PAGE + 1)
     return list(stories[page * PAGE :])
 
 
@@ -158,6 +160,6 @@ def _take(public_id: str, kind: str) -> tuple[Story, str | bytes]:
     with reading(house.sessions) as session:
         story, decision = _granted(session, public_id)
         publisher = own(session)
-    note_take(house, publisher, decision, story, story.version_number, Way.COPY, at=house.clock())
+    note_takes(house, publisher, [Taking(story, decision)], Way.COPY, at=house.clock())
     body = FORMATS[kind].render(entry_of(story, story.current, house.terms), house.terms)
     return story, json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else body

@@ -75,9 +75,7 @@ def create_subscription(channel: str) -> ResponseReturnValue:
 def subscription_page(subscription_id: str) -> ResponseReturnValue:
     with reading(the_house().sessions) as session:
         found = _own(session, subscription_id)
-        recent = deliveries.deliveries_of(
-            session, mine().publisher_id, before_id=2**62, limit=RECENT, subscription_id=found.id
-        )
+        recent = deliveries.deliveries_of(session, mine().publisher_id, before_id=2**62, limit=RECENT, subscription_id=found.id)
     return render_template("portal/subscription.html", subscription=found, deliveries=recent)
 
 
@@ -162,7 +160,7 @@ def _form(channel: str) -> ChannelForm:
     with reading(house.sessions) as session:
         viewer = own_viewer(session)
     at = house.clock()
-    form.feed.choices = [(feed.name, feed.title) for feed in house.catalogue if decide_feed(viewer, feed, at).granted]
+    form.feed.choices = {feed.name: feed.title for feed in house.catalogue if decide_feed(viewer, feed, at).granted}
     if request.method == "GET":
         form.feed.data = request.args.get("feed")
     return form

@@ -60,6 +60,8 @@ def upgrade() -> None:
         sa.Column("entry_hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit_entries")),
     )
+    op.create_index("ix_audit_entries_action", "audit_entries", ["action", "seq"], unique=False)
+    op.create_index("ix_audit_entries_actor", "audit_entries", ["actor", "seq"], unique=False)
     op.create_index("ix_audit_entries_subject", "audit_entries", ["subject", "seq"], unique=False)
     op.create_table(
         "callback_hosts",
@@ -73,6 +75,14 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("value", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
+    )
+    op.create_table(
+        "daily_tallies",
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("label", sa.String(length=40), nullable=False),
+        sa.Column("value", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "name", "label", name=op.f("pk_daily_tallies")),
     )
     op.create_table(
         "feed_archives",
@@ -101,6 +111,25 @@ def upgrade() -> None:
         sa.Column("frame_hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("feed", name=op.f("pk_feed_states")),
     )
+    op.create_table(
+        "inquiries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=120), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("organisation", sa.String(length=200), nullable=False),
+        sa.Column("subject", sa.String(length=160), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("owner", sa.String(length=254), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inquiries")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_inquiries_public_id")),
+    )
+    op.create_index("ix_inquiries_address", "inquiries", ["address", "created_at"], unique=False)
+    op.create_index("ix_inquiries_email", "inquiries", ["email", "created_at"], unique=False)
+    op.create_index("ix_inquiries_state", "inquiries", ["state", "changed_at", "id"], unique=False)
     op.create_table(
         "job_runs",
         sa.Column("job", sa.String(length=80), nullable=False),
@@ -293,6 +322,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("public_id", name=op.f("uq_api_keys_public_id")),
         sa.UniqueConstraint("secret_hash", name=op.f("uq_api_keys_secret_hash")),
     )
+    op.create_index("ix_api_keys_publisher", "api_keys", ["publisher_id", "id"], unique=False)
     op.create_table(
         "applications",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -394,6 +424,18 @@ def upgrade() -> None:
     )
     op.create_index("ix_hub_requests_due", "hub_requests", ["next_attempt_at"], unique=False)
     op.create_index("ix_hub_requests_host", "hub_requests", ["host"], unique=False)
+    op.create_table(
+        "inquiry_lines",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("inquiry_id", sa.Integer(), nullable=False),
+        sa.Column("said", sa.String(length=20), nullable=False),
+        sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("author", sa.String(length=254), nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["inquiry_id"], ["inquiries.id"], name=op.f("fk_inquiry_lines_inquiry_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inquiry_lines")),
+    )
+    op.create_index("ix_inquiry_lines_inquiry", "inquiry_lines", ["inquiry_id", "id"], unique=False)
     op.create_table(
         "invitations",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -835,6 +877,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'owed'"),
     )
     op.create_index(
+        "ix_deliveries_given_up",
+        "deliveries",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'given_up'"),
+        postgresql_where=sa.text("state = 'given_up'"),
+    )
+    op.create_index(
         "ix_deliveries_owed_story",
         "deliveries",
         ["story_id", "subscription_id"],
@@ -875,6 +925,12 @@ def downgrade() -> None:
         table_name="deliveries",
         sqlite_where=sa.text("state = 'owed'"),
         postgresql_where=sa.text("state = 'owed'"),
+    )
+    op.drop_index(
+        "ix_deliveries_given_up",
+        table_name="deliveries",
+        sqlite_where=sa.text("state = 'given_up'"),
+        postgresql_where=sa.text("state = 'given_up'"),
     )
     op.drop_index(
         "ix_deliveries_due",
@@ -962,6 +1018,8 @@ def downgrade() -> None:
     op.drop_table("letters")
     op.drop_index("ix_invitations_publisher", table_name="invitations")
     op.drop_table("invitations")
+    op.drop_index("ix_inquiry_lines_inquiry", table_name="inquiry_lines")
+    op.drop_table("inquiry_lines")
     op.drop_index("ix_hub_requests_host", table_name="hub_requests")
     op.drop_index("ix_hub_requests_due", table_name="hub_requests")
     op.drop_table("hub_requests")
@@ -975,6 +1033,7 @@ def downgrade() -> None:
     op.drop_index("ix_applications_state", table_name="applications")
     op.drop_index("ix_applications_publisher", table_name="applications")
     op.drop_table("applications")
+    op.drop_index("ix_api_keys_publisher", table_name="api_keys")
     op.drop_table("api_keys")
     op.drop_index("ix_agreements_publisher", table_name="agreements")
     op.drop_table("agreements")
@@ -999,6 +1058,10 @@ def downgrade() -> None:
     op.drop_table("license_versions")
     op.drop_table("leader_leases")
     op.drop_table("job_runs")
+    op.drop_index("ix_inquiries_state", table_name="inquiries")
+    op.drop_index("ix_inquiries_email", table_name="inquiries")
+    op.drop_index("ix_inquiries_address", table_name="inquiries")
+    op.drop_table("inquiries")
     op.drop_table("feed_states")
     op.drop_index(
         "ix_feed_archives_stale",
@@ -1007,9 +1070,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("stale_at IS NOT NULL"),
     )
     op.drop_table("feed_archives")
+    op.drop_table("daily_tallies")
     op.drop_table("counters")
     op.drop_table("callback_hosts")
     op.drop_index("ix_audit_entries_subject", table_name="audit_entries")
+    op.drop_index("ix_audit_entries_actor", table_name="audit_entries")
+    op.drop_index("ix_audit_entries_action", table_name="audit_entries")
     op.drop_table("audit_entries")
     op.drop_index("ix_application_requests_email", table_name="application_requests")
     op.drop_index("ix_application_requests_asked", table_name="application_requests")

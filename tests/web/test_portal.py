@@ -1,0 +1,211 @@
+"""The portal as partners use it: keys, feed addresses, subscriptions, deliveries, stories; and nothing of anybody else's."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from syndicator.domain.accounts import MemberRole
+from syndicator.domain.agreements import Take, Way
+from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
+from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.subscriptions import Subscription
+from syndicator.house import House
+from syndicator.operations.keys import find_key, find_token
+from tests.clocks import HandClock
+from tests.desk import Desk
+from tests.web.newsroom import Newsroom
+from tests.web.people import Browser, People
+
+
+@pytest.fixture
+def database_url(sqlite_url: str) -> str:
+    return sqlite_url
+
+
+@pytest.fixture
+def ours(desk: Desk) -> Publisher:
+    return desk.publisher()
+
+
+@pytest.fixture
+def owner(app: Flask, house: House, ours: Publisher) -> Browser:
+    people = People(app, house)
+    return people.signed_in(people.member(ours, MemberRole.OWNER, "owner@ours.example"))
+
+
+def make_key(owner: Browser, name: str = "CMS import") -> str:
+    answer = owner.post("/portal/keys", {"name": name, "scopes": "both", "days": "90"})
+    assert answer.status_code == 201, answer.text
+    return str(re.findall(r"syn_key_\w+", answer.text)[0])
+
+
+def test_a_key_is_shown_once_and_works(owner: Browser, house: House, ours: Publisher, clock: HandClock) -> None:
+    secret = make_key(owner)
+    page = owner.get("/portal/keys").text
+    assert "CMS import" in page
+    assert secret not in page
+    with house.sessions() as session:
+        key = find_key(session, secret, at=house.clock())
+        assert key is not None
+        assert key.publisher_id == ours.id
+        assert key.expires_at == house.clock() + timedelta(days=90)
+    assert owner.client.get("/v1/me", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+
+
+def test_two_live_keys_of_a_name_are_for_rotation_and_a_third_is_refused(owner: Browser) -> None:
+    make_key(owner)
+    make_key(owner)
+    answer = owner.post("/portal/keys", {"name": "CMS import", "scopes": "read", "days": "30"})
+    assert answer.status_code == 422
+    assert "two live keys" in answer.text
+    old = re.findall(r"/portal/keys/(key_\w+)/revoke", owner.get("/portal/keys").text)[-1]
+    assert owner.get(f"/portal/keys/{old}/revoke").status_code == 200
+    assert owner.post(f"/portal/keys/{old}/revoke").status_code == 303
+    make_key(owner)
+
+
+def test_keys_are_made_and_revoked_only_soon_after_proving_who_one_is(owner: Browser, clock: HandClock) -> None:
+    clock.advance(timedelta(minutes=11))
+    answer = owner.post("/portal/keys", {"name": "CMS", "scopes": "both", "days": "90"})
+    assert answer.location.startswith("/account/prove")
+
+
+def test_a_private_feed_has_an_address_of_ones_own_until_it_is_revoked(owner: Browser, house: House) -> None:
+    private = next(feed for feed in house.catalogue if not feed.public and not feed.licensed)
+    answer = owner.post(f"/portal/feeds/{private.name}/tokens")
+    assert answer.status_code == 201
+    secret = re.findall(r"syn_feed_\w+", answer.text)[0]
+    with house.sessions() as session:
+        assert find_token(session, secret) is not None
+    page = owner.get("/portal/feeds").text
+    assert secret not in page
+    token = re.findall(r"/portal/keys/(tok_\w+)/revoke", page)[0]
+    owner.post(f"/portal/keys/{token}/revoke")
+    with house.sessions() as session:
+        assert find_token(session, secret) is None
+
+
+def test_a_webhook_is_made_paused_resumed_given_a_new_secret_and_removed(owner: Browser, house: House) -> None:
+    answer = owner.post("/portal/subscriptions/new/webhook", {"feed": "latest", "endpoint": "https://203.0.113.9/in"})
+    assert answer.status_code == 422  # documentation addresses are nobody's
+    assert "address not allowed" in answer.text
+    answer = owner.post("/portal/subscriptions/new/webhook", {"feed": "latest", "endpoint": "http://127.0.0.1:8443/in"})
+    assert answer.status_code == 201
+    assert len(re.findall(r"whsec_[\w+/=]+", answer.text)) > 0
+    with house.sessions() as session:
+        made = session.scalars(select(Subscription)).one().public_id
+    path = f"/portal/subscriptions/{made}"
+    for verb, state in (("pause", "paused"), ("resume", "active")):
+        assert owner.post(f"{path}/{verb}").status_code == 303
+        assert f">{state}</span>" in owner.get(path).text
+    assert "whsec_" in owner.post(f"{path}/rotate-secret").text
+    assert "Keep everything as it is" in owner.get(f"{path}/remove").text
+    owner.post(f"{path}/remove")
+    assert ">ended</span>" in owner.get(path).text
+    assert "has ended" in owner.post(f"{path}/resume", follow_redirects=True).text
+
+
+def test_a_settled_delivery_shows_its_attempts_and_is_sent_again(
+    owner: Browser, house: House, desk: Desk, ours: Publisher, newsroom: Newsroom
+) -> None:
+    subscription = desk.subscription(ours)
+    newsroom.publish("River gauges go live")
+    uid = delivery_uid(subscription.public_id, desk.owed(subscription)[0].event_seq)
+    assert "Send it again" not in owner.get(f"/portal/deliveries/{uid}").text
+    with house.sessions.begin() as session:
+        delivery = session.scalars(select(Delivery)).one()
+        delivery.state, delivery.next_attempt_at, delivery.last_reason = DeliveryState.GIVEN_UP, None, "http-500"
+    page = owner.get("/portal/deliveries?state=given_up").text
+    assert uid in page
+    assert "http-500" in page
+    assert owner.post(f"/portal/deliveries/{uid}/replay").status_code == 303
+    assert desk.owed(subscription)[0].state is DeliveryState.OWED
+    assert uid not in owner.get("/portal/deliveries?state=given_up").text
+
+
+def test_stories_are_found_read_copied_with_the_notice_and_noted_as_taken(
+    owner: Browser, house: House, newsroom: Newsroom, ours: Publisher
+) -> None:
+    story = newsroom.publish("River gauges go live", body_html="<p>Sensors measure the Sacramento.</p>")
+    newsroom.publish("Ports win freight")
+    page = owner.get("/portal/stories?q=sacramento").text
+    assert f"/portal/stories/{story}" in page
+    assert "Ports" not in page
+    assert owner.get(f"/portal/stories/{story}").status_code == 200
+    with house.sessions() as session:
+        assert session.scalars(select(Take)).all() == []  # reading is not taking
+    copied = owner.get(f"/portal/stories/{story}/copy/html")
+    assert copied.mimetype == "text/plain"
+    assert copied.text.count("available without charge") == 1
+    for kind in ("html", "text", "ninjs", "newsml", "jsonld", "jsonfeed"):
+        answer = owner.get(f"/portal/stories/{story}/download/{kind}")
+        assert answer.headers["Content-Disposition"].startswith('attachment; filename="river-gauges-go-live-v1.')
+        assert answer.text.count("available without charge") == 1, kind
+    with house.sessions() as session:
+        assert session.scalars(select(Take)).one().way is Way.COPY
+
+
+def test_a_suspended_publisher_is_refused_everywhere_with_the_reason(
+    owner: Browser, desk: Desk, ours: Publisher, newsroom: Newsroom, house: House
+) -> None:
+    story = newsroom.publish("River gauges go live")
+    private = next(feed for feed in house.catalogue if not feed.public and not feed.licensed)
+    desk.move(ours, PublisherState.SUSPENDED)
+    for path in ("/portal/stories", "/portal/keys", "/portal/subscriptions"):
+        assert "suspended" in owner.get(path).text, path
+    for path in (f"/portal/stories/{story}", f"/portal/stories/{story}/copy/html", f"/portal/stories/{story}/download/ninjs"):
+        answer = owner.get(path)
+        assert answer.status_code == 403
+        assert "suspended" in answer.text
+    posts = {
+        "/portal/keys": {"name": "x", "scopes": "both", "days": "90"},
+        f"/portal/feeds/{private.name}/tokens": {},
+        "/portal/subscriptions/new/webhook": {"feed": private.name, "endpoint": "http://127.0.0.1:8443/in"},
+    }
+    for path, form in posts.items():
+        answer = owner.post(path, form)
+        assert answer.status_code == 403, path
+        assert "suspended" in answer.text
+
+
+def test_why_tells_what_decides_and_nothing_of_a_story_one_may_not_know(
+    owner: Browser, desk: Desk, ours: Publisher, newsroom: Newsroom, house: House
+) -> None:
+    subscription = desk.subscription(ours)
+    story = newsroom.publish("River gauges go live")
+    secret = newsroom.publish("Budget leak", embargoed_until=house.clock() + timedelta(hours=3))
+    page = owner.get(f"/portal/why?story={house.config.site.base_url}/stories/{story}/river-gauges-go-live").text
+    assert "may be taken now" in page
+    assert subscription.endpoint.split("/")[2] in page
+    assert ">latest" in page or "latest" in page
+    for unknown in (secret, "nothing", "x" * 3000):
+        page = owner.get("/portal/why", query_string={"story": unknown}).text
+        assert "We know of no such story" in page
+        assert "Budget leak" not in page
+    newsroom.kill(story, "It was false.")
+    assert "killed" in owner.get(f"/portal/why?story={story}").text
+
+
+def test_what_belongs_to_another_publisher_is_not_there(
+    owner: Browser, app: Flask, house: House, desk: Desk, newsroom: Newsroom
+) -> None:
+    theirs = desk.subscription(desk.publisher(), endpoint="https://secret.example/in")
+    newsroom.publish("River gauges go live")
+    uid = delivery_uid(theirs.public_id, desk.owed(theirs)[0].event_seq)
+    for path in (
+        f"/portal/subscriptions/{theirs.public_id}",
+        f"/portal/subscriptions/{theirs.public_id}/remove",
+        f"/portal/deliveries/{uid}",
+        f"/portal/deliveries?subscription={theirs.public_id}",
+    ):
+        assert owner.get(path).status_code == 404, path
+    for verb in ("pause", "resume", "remove", "rotate-secret"):
+        assert owner.post(f"/portal/subscriptions/{theirs.public_id}/{verb}").status_code == 404, verb
+    assert owner.post(f"/portal/deliveries/{uid}/replay").status_code == 404
+    for path in ("/portal/deliveries", "/portal/subscriptions", "/portal/why?story=x"):
+        assert "secret.example" not in owner.get(path).text
