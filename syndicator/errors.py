@@ -33,7 +33,7 @@ class SyndicatorError(Exception):
     """The root; `reason` is the stable code a partner's script may rely on."""
 
     reason: Reason = Reason.INVALID_REQUEST
-    retry_after_seconds: int | None = None  # when asking again may help
+    retry_after_seconds: float | None = None  # when asking again may help
 
 
 class ConfigError(SyndicatorError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
+from math import ceil
 
 from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException
@@ -105,7 +106,7 @@ def _our_error(error: SyndicatorError) -> Response:
     else:
         answer = _page(status, error.reason, str(error))
     if error.retry_after_seconds is not None:
-        answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        answer.headers["Retry-After"] = str(ceil(error.retry_after_seconds))
     return answer
 
 
