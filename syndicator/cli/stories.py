@@ -37,7 +37,10 @@ def register(app: typer.Typer) -> None:
 def import_(
     context: typer.Context,
     locations: Annotated[
-        list[str], typer.Argument(metavar="PATH_OR_URL...", help="Saved pages, copied text, .json, or addresses.")
+        list[str],
+        typer.Argument(
+            metavar="PATH_OR_URL...", help="Saved pages, copied text, .json, WordPress exports (.xml, .zip), or addresses."
+        ),
     ],
     draft: Annotated[bool, typer.Option("--draft", help="Only show what would be taken in.")] = False,
 ) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from syndicator.domain.stories import Image, Rights, StoryDraft
 from syndicator.errors import IntakeError, InvalidRequest
 
-Kind = Literal["feed", "page"]
+Kind = Literal["feed", "page", "wxr"]
 MEMORY_BYTES = 768 * 1024 * 1024  # address space, libraries included
 CPU_SECONDS = 60
 MAX_OUTPUT_BYTES = 64_000_000
@@ -28,10 +28,11 @@ MAX_OUTPUT_BYTES = 64_000_000
 class Parsed:
     drafts: tuple[StoryDraft, ...]
     problems: tuple[str, ...] = ()
+    site: str = ""  # whose export it is
 
 
 def parse_apart(kind: Kind, content: bytes, origin: str, seconds: float) -> Parsed:
-    """Parse `content` as a feed document or an article page; raises IntakeError, also when it takes too much."""
+    """Parse a feed document, an article page or a WordPress export; raises IntakeError, also when it takes too much."""
     package = str(Path(__file__).resolve().parents[2])
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": package, "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-m", "syndicator.intake.apart", kind, origin.encode("ascii", "backslashreplace").decode()]
@@ -44,7 +45,7 @@ def parse_apart(kind: Kind, content: bytes, origin: str, seconds: float) -> Pars
     said = json.loads(done.stdout)
     if "error" in said:
         raise IntakeError(origin, said["error"])
-    return Parsed(tuple(_draft(values) for values in said["drafts"]), tuple(said["problems"]))
+    return Parsed(tuple(_draft(values) for values in said["drafts"]), tuple(said["problems"]), said["site"])
 
 
 def _draft(values: dict[str, Any]) -> StoryDraft:
@@ -62,6 +63,11 @@ def _parse(kind: str, content: bytes, origin: str) -> Parsed:
         from syndicator.intake.feed import read_feed
 
         return read_feed(content, origin)
+    if kind == "wxr":
+        from syndicator.intake.wxr import read_wxr
+
+        site, drafts, problems = read_wxr(content, origin)
+        return Parsed(drafts, problems, site)
     from syndicator.intake.page import read_page
 
     return Parsed((read_page(content, origin),))
@@ -74,6 +80,7 @@ def _main(kind: str, origin: str) -> None:
     try:
         parsed = _parse(kind, sys.stdin.buffer.read(), origin)
         said: dict[str, Any] = {"drafts": [asdict(draft) for draft in parsed.drafts], "problems": parsed.problems}
+        said["site"] = parsed.site
     except InvalidRequest as error:
         said = {"error": str(error).removeprefix(f"{origin}: ")}
     json.dump(said, sys.stdout, default=lambda value: value.isoformat())

@@ -1,22 +1,28 @@
-"""Importing stories by hand: saved pages, copied text, story documents, from files or addresses. A bad one leaves the others."""
+"""Importing stories by hand: saved pages, copied text, story documents, WordPress exports, from files or addresses.
+
+A bad one leaves the others.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import select
 from sqlalchemy.exc import DataError
+from sqlalchemy.orm import Session
 
-from syndicator.domain.stories import SourceKind, StoryDraft, label_key
+from syndicator.domain.stories import Source, SourceKind, StoryDraft, label_key
 from syndicator.errors import IntakeError, InvalidRequest, SyndicatorError
 from syndicator.house import House
-from syndicator.intake.apart import parse_apart
+from syndicator.intake.apart import Parsed, parse_apart
 from syndicator.intake.clean import prepare
 from syndicator.intake.document import parse_document, read_json
 from syndicator.intake.page import MAX_PAGE_BYTES, read_page
+from syndicator.intake.wxr import looks_like_wxr, site_host
 from syndicator.operations import audit
 from syndicator.operations.publish import Outcome, publish_story
 from syndicator.outbound import Outbound
@@ -62,22 +68,39 @@ def import_stories(
 ) -> list[Imported]:
     """Take in the story at each path or http(s) address and tell `on_progress` after each; `draft_only` stores nothing."""
     results: list[Imported] = []
-    for location in locations:
-        try:
-            results.append(_import(house, outbound, location, actor, draft_only=draft_only))
-        except SyndicatorError as error:
-            results.append(Imported(location, "refused", why=str(error)))
-        except (DataError, OSError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else "the database refused it"
-            results.append(Imported(location, "refused", why=why))
-        if on_progress is not None:
-            on_progress(len(results), len(locations), results[-1])
+    for done, location in enumerate(locations, 1):
+        for imported in _import_all(house, outbound, location, actor, draft_only=draft_only):
+            results.append(imported)
+            if on_progress is not None:
+                on_progress(done, len(locations), imported)
     return results
 
 
-def _import(house: House, outbound: Outbound, location: str, actor: str, *, draft_only: bool) -> Imported:
+def _import_all(house: House, outbound: Outbound, location: str, actor: str, *, draft_only: bool) -> Iterator[Imported]:
+    """Yield what became of each story at `location`; an export holds many."""
+    try:
+        found = _found_at(house, outbound, location)
+    except (SyndicatorError, OSError) as error:
+        yield Imported(location, "refused", why=_why(error))
+        return
+    for draft in found.drafts:
+        try:
+            yield _import(house, location, found.site, draft, actor, draft_only=draft_only)
+        except (SyndicatorError, DataError) as error:
+            yield Imported(location, "refused", headline=draft.headline, why=_why(error))
+    for problem in found.problems:
+        yield Imported(location, "refused", why=problem)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, SyndicatorError):
+        return str(error)
+    return error.strerror if isinstance(error, OSError) and error.strerror else "the database refused it"
+
+
+def _import(house: House, location: str, site: str, draft: StoryDraft, actor: str, *, draft_only: bool) -> Imported:
     draft = prepare(
-        _draft_at(house, outbound, location),
+        draft,
         notice_texts=house.config.notice_texts,
         language=house.config.site.language,
         max_bytes=house.config.intake.max_story_bytes,
@@ -86,26 +109,40 @@ def _import(house: House, outbound: Outbound, location: str, actor: str, *, draf
         return Imported(location, "readable", draft.headline)
     with house.sessions.begin() as session:
         at = house.clock()
-        published = publish_story(session, house, source_called(session, SOURCE_NAME, SourceKind.PAGE), draft, at=at)
+        published = publish_story(session, house, _source(session, site), draft, at=at)
         if published.outcome != "unchanged":
             audit.record(session, actor, "story.import", published.story.uri, at=at, location=location[:500])
         return Imported(location, published.outcome, draft.headline, published.story.public_id)
 
 
-def _draft_at(house: House, outbound: Outbound, location: str) -> StoryDraft:
-    content, origin = _content_of(outbound, location)
+def _source(session: Session, site: str) -> Source:
+    """Return whose stories they are. An export's belong to the site that is pulled, if one is, so that nothing is there twice."""
+    host = site_host(site)
+    if not host:
+        return source_called(session, SOURCE_NAME, SourceKind.PAGE)
+    pulled = session.scalars(select(Source).where(Source.kind == SourceKind.WORDPRESS).order_by(Source.id)).all()
+    return next((each for each in pulled if site_host(each.url) == host), None) or source_called(session, host, SourceKind.WXR)
+
+
+def _found_at(house: House, outbound: Outbound, location: str) -> Parsed:
+    intake = house.config.intake
+    content, origin = _content_of(outbound, location, intake.max_document_bytes)
+    if looks_like_wxr(content):
+        return parse_apart("wxr", content, origin, intake.parse_timeout_seconds)
+    if len(content) > MAX_PAGE_BYTES:
+        raise IntakeError(origin, f"larger than {MAX_PAGE_BYTES} bytes")
     start = content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if start in {b"{", b"["}:
-        return _document(content, origin)
+        return Parsed((_document(content, origin),))
     if b"<" not in content[:20_000]:
-        return read_page(content, origin)  # plain text needs no parser
-    return parse_apart("page", content, origin, house.config.intake.parse_timeout_seconds).drafts[0]
+        return Parsed((read_page(content, origin),))  # plain text needs no parser
+    return parse_apart("page", content, origin, intake.parse_timeout_seconds)
 
 
-def _content_of(outbound: Outbound, location: str) -> tuple[bytes, str]:
+def _content_of(outbound: Outbound, location: str, max_bytes: int) -> tuple[bytes, str]:
     """Return the bytes and where they came from in the end."""
     if location.startswith(("http://", "https://")):
-        answer = outbound.get(location, max_bytes=MAX_PAGE_BYTES)
+        answer = outbound.get(location, max_bytes=max_bytes)
         if answer.status != 200:
             raise IntakeError(location, f"answered {answer.status}")
         return answer.body, answer.url
@@ -114,7 +151,10 @@ def _content_of(outbound: Outbound, location: str) -> tuple[bytes, str]:
         if not path.is_file():
             raise IntakeError(location, "there is no such file")
         with path.open("rb") as file:
-            return file.read(MAX_PAGE_BYTES + 1), location
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            raise IntakeError(location, f"larger than {max_bytes} bytes")
+        return content, location
     except ValueError as error:  # a path with a NUL in it
         raise IntakeError(location, "there is no such file") from error
 
@@ -122,8 +162,6 @@ def _content_of(outbound: Outbound, location: str) -> tuple[bytes, str]:
 def _document(content: bytes, origin: str) -> StoryDraft:
     """Read a story document; its address, or else its heads, are the key by which it is known when it comes again."""
     try:
-        if len(content) > MAX_PAGE_BYTES:
-            raise InvalidRequest(f"larger than {MAX_PAGE_BYTES} bytes")
         values = read_json(content)
         draft = parse_document(values, "document")
     except InvalidRequest as error:
