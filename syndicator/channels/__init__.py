@@ -52,7 +52,8 @@ class Parcel:
     channel: str
     endpoint: str
     options: Mapping[str, Any]
-    secrets: tuple[str, ...]  # the newest first; all sign
+    secrets: tuple[str, ...] = field(repr=False)  # the newest first; all sign
+    signing_key: str = field(default="", repr=False)  # Ed25519, for those who verify with a public key
     seq: int
     sequence: int  # the how-manieth delivery of its subscription: whoever misses one sees the gap
     event: EventType

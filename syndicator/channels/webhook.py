@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from standardwebhooks import Webhook as Signer
 
 from syndicator.channels import Answer, Outcome, Parcel, Request
@@ -33,7 +34,10 @@ class Webhook:
         if not parcel.secrets:
             raise ValueError(f"delivery {parcel.delivery_id} has no secret to sign with")
         body = webhook_body(parcel)
-        headers = (("Content-Type", "application/json"), *signature_headers(parcel.uid, body, parcel.secrets, at))
+        headers = (
+            ("Content-Type", "application/json"),
+            *signature_headers(parcel.uid, body, parcel.secrets, at, parcel.signing_key),
+        )
         return Request(url=parcel.endpoint, headers=headers, body=body)
 
     def read(self, answer: Answer, at: datetime) -> Outcome:
@@ -70,15 +74,40 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def signature_headers(uid: str, body: bytes, keys: tuple[str, ...], at: datetime) -> tuple[tuple[str, str], ...]:
-    """Sign `body`, which must be UTF-8, with every one of `keys` (`whsec_…`), the newest first."""
+def signature_headers(
+    uid: str, body: bytes, keys: tuple[str, ...], at: datetime, signing_key: str = ""
+) -> tuple[tuple[str, str], ...]:
+    """Sign `body`, which must be UTF-8, with every one of `keys` (`whsec_…`), the newest first, and with `signing_key` as v1a."""
     sent_at = at.astimezone(UTC)  # the library takes the clock's reading for UTC whatever its zone
-    signatures = (Signer(key).sign(uid, sent_at, body.decode()) for key in keys)
-    return (
-        ("webhook-id", uid),
-        ("webhook-timestamp", str(int(sent_at.timestamp()))),
-        ("webhook-signature", " ".join(signatures)),
-    )
+    stamp = str(int(sent_at.timestamp()))
+    signatures = [Signer(key).sign(uid, sent_at, body.decode()) for key in keys]
+    if signing_key:
+        signed = _private(signing_key).sign(f"{uid}.{stamp}.".encode() + body)
+        signatures.append("v1a," + base64.b64encode(signed).decode())
+    return (("webhook-id", uid), ("webhook-timestamp", stamp), ("webhook-signature", " ".join(signatures)))
+
+
+def trial_request(endpoint: str, uid: str, keys: tuple[str, ...], signing_key: str, at: datetime, *, feed: str) -> Request:
+    """Build the example that an owner asked for: signed like a delivery, of a type that no delivery has."""
+    words = "This is an example. Your endpoint should check the signature and answer with a status of 2xx."
+    body = _json({"type": "test", "timestamp": rfc3339(at), "data": {"feed": feed, "message": words}}).encode()
+    headers = (("Content-Type", "application/json"), *signature_headers(uid, body, keys, at, signing_key))
+    return Request(url=endpoint, headers=headers, body=body)
+
+
+def new_signing_key() -> str:
+    """Return a fresh Ed25519 key as Standard Webhooks writes it: `whsk_` and base64 of seed and public key."""
+    key = Ed25519PrivateKey.generate()
+    return "whsk_" + base64.b64encode(key.private_bytes_raw() + key.public_key().public_bytes_raw()).decode()
+
+
+def public_key_of(signing_key: str) -> str:
+    """Return what its owner verifies with, `whpk_…`."""
+    return "whpk_" + base64.b64encode(_private(signing_key).public_key().public_bytes_raw()).decode()
+
+
+def _private(signing_key: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(signing_key.removeprefix("whsk_"))[:32])
 
 
 def new_webhook_secret() -> str:

@@ -9,6 +9,7 @@ import typer
 
 from syndicator.app import create_engine
 from syndicator.channels.options import read_options
+from syndicator.cli import redelivery
 from syndicator.cli.desk import Desk, say
 from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.subscriptions import ChannelKind, Subscription
@@ -17,6 +18,7 @@ from syndicator.operations import deliveries as looking
 from syndicator.operations import subscriptions as subscribing
 from syndicator.operations.destinations import try_login
 from syndicator.operations.publishers import get_publisher
+from syndicator.operations.try_out import trials_of
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +29,14 @@ def register(app: typer.Typer) -> None:
     group.command("pause")(pause)
     group.command("resume")(resume)
     group.command("rotate-secret")(rotate_secret)
+    group.command("sign-with-key")(sign_with_key)
     group.command("remove")(remove)
     app.add_typer(group, name="subscription")
     deliveries = typer.Typer(help="What is owed, sent and given up.", no_args_is_help=True)
     deliveries.command("list")(list_deliveries)
     deliveries.command("show")(show_delivery)
-    deliveries.command("replay")(replay)
     deliveries.command("drain")(drain)
+    redelivery.register(group, deliveries)
     app.add_typer(deliveries, name="delivery")
 
 
@@ -86,7 +89,13 @@ def show_subscription(context: typer.Context, subscription_id: str) -> None:
     """Show one subscription."""
     desk: Desk = context.obj
     with desk.house.sessions() as session:
-        desk.show(_subscription(subscribing.get_subscription(session, subscription_id)))
+        found = subscribing.get_subscription(session, subscription_id)
+        tests = [
+            f"{trial.asked_at:%Y-%m-%d %H:%M:%S}Z {trial.outcome or 'waits'} {trial.reason}"
+            for trial in trials_of(session, found)
+        ]
+        public_key = subscribing.public_key(desk.house, found)
+        desk.show(_subscription(found) | {"public_key": public_key, "failures_in_row": found.failures_in_row, "tests": tests})
 
 
 def pause(context: typer.Context, subscription_id: str) -> None:
@@ -116,6 +125,15 @@ def rotate_secret(context: typer.Context, subscription_id: str) -> None:
     desk.show({"id": subscription_id, "secret": secret})
 
 
+def sign_with_key(context: typer.Context, subscription_id: str) -> None:
+    """Sign webhooks with an Ed25519 key too; shows the public key."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = subscribing.get_subscription(session, subscription_id)
+        key = subscribing.sign_with_key(session, desk.house, found, actor=desk.actor, at=desk.house.clock())
+    desk.show({"id": subscription_id, "public_key": key})
+
+
 def remove(context: typer.Context, subscription_id: str) -> None:
     """End it for good; what it is still owed is cancelled."""
     desk: Desk = context.obj
@@ -143,14 +161,6 @@ def show_delivery(context: typer.Context, delivery_id: str) -> None:
             for attempt in looking.attempts_of(session, found.id)
         ]
         desk.show(_delivery(found) | {"tries": attempts})
-
-
-def replay(context: typer.Context, delivery_id: str) -> None:
-    """Send a settled delivery again, with the same id."""
-    desk: Desk = context.obj
-    with desk.house.sessions.begin() as session:
-        looking.replay(session, looking.get_delivery(session, delivery_id), actor=desk.actor, at=desk.house.clock())
-    say(f"{delivery_id} is owed again")
 
 
 def drain(context: typer.Context) -> None:

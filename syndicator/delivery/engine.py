@@ -3,8 +3,8 @@ for any one receiver, no transaction open while bytes move.
 
 Deliveries are claimed only up to the event that the feed documents already show, so that no push leaves before the document that
 a poller would get contains it. What was sent is remembered until it is recorded: while the database is away, or refuses because
-of a deadlock, nothing is forgotten and the same is tried again. Keys given to the sender: a delivery's id, or a hub request's id
-negated.
+of a deadlock, nothing is forgotten and the same is tried again. Keys given to the sender: a delivery's id, or a negative number
+for an errand.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
-from syndicator.delivery import hub_requests
+from syndicator.delivery.errands import Errand, Errands
+from syndicator.delivery.hub_requests import HubRequests
 from syndicator.delivery.ledger import anything_due, cancel, claim_due, count_due, postpone, release, release_all, renew_claims
 from syndicator.delivery.living import Living
 from syndicator.delivery.pace import Pace
@@ -32,6 +33,7 @@ from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.sender import Sender
 from syndicator.delivery.settling import Result, settle
 from syndicator.delivery.talkers import Talk, Talkers
+from syndicator.delivery.trials import Trials
 from syndicator.house import House
 from syndicator.operations.mirror import on_many_machines, shown_everywhere
 from syndicator.operations.render_feeds import render_feeds, stale_feeds
@@ -46,6 +48,7 @@ LOOK_FOR_DEAD_SECONDS = 10.0
 BATCH = 500
 BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
+ERRANDS: tuple[Errands, ...] = (HubRequests(), Trials())
 NOT_MADE = Deferred("not-made")
 
 
@@ -80,7 +83,8 @@ class Engine:
     ticks: Callable[[], float] = ticks
     worker: str = field(default_factory=lambda: f"{socket.gethostname()[:40]}:{os.getpid()}:{random.getrandbits(32):08x}")
     under_way: dict[int, Parcel] = field(default_factory=dict)
-    verifying: dict[int, hub_requests.Verification] = field(default_factory=dict)
+    carrying: dict[int, tuple[Errands, Errand]] = field(default_factory=dict)  # errands, by negative keys
+    last_errand: int = 0
     unread: list[int] = field(default_factory=list)  # claimed, and not yet made into parcels
     answers: list[tuple[int, Answer]] = field(default_factory=list)  # came back, and not yet recorded
     talks: list[Talk] = field(default_factory=list)  # ended, and not yet recorded
@@ -107,7 +111,7 @@ class Engine:
         self._keep_claims()
         done.finished = self._record()
         up_to_seq, done.rendered = self._render()
-        done.claimed = self._claim(up_to_seq) + self._claim_hub_requests()
+        done.claimed = self._claim(up_to_seq) + self._claim_errands()
         self._pump(wait_seconds)
         done.finished += self._record()
         return done
@@ -302,17 +306,20 @@ class Engine:
             self.under_way[parcel.delivery_id] = parcel
             self.talkers.submit(Talk(parcel.delivery_id, conversation.party(parcel), partial(conversation.deliver, parcel, at)))
 
-    def _claim_hub_requests(self) -> int:
+    def _claim_errands(self) -> int:
         at = self.house.clock()
         with reading(self.house.sessions) as session:
-            if not hub_requests.anything_due(session, at=at):
-                return 0
-        with self.house.sessions.begin() as session:
-            verifications = hub_requests.claim_due(session, self.house.vault, at=at, limit=BATCH)
-        for verification in verifications:
-            self.verifying[verification.request_id] = verification
-            self.sender.submit(-verification.request_id, verification.request)
-        return len(verifications)
+            kinds = [kind for kind in ERRANDS if kind.anything_due(session, at=at)]
+        count = 0
+        for kind in kinds:
+            with self.house.sessions.begin() as session:
+                errands = kind.claim_due(session, self.house, at=at, limit=BATCH)
+            for errand in errands:
+                self.last_errand -= 1
+                self.carrying[self.last_errand] = kind, errand
+                self.sender.submit(self.last_errand, errand.request)
+            count += len(errands)
+        return count
 
     def _record(self) -> int:
         """Record what came back; returns how many. What could not be recorded is kept for the next time."""
@@ -320,13 +327,8 @@ class Engine:
             return 0
         at = self.house.clock()
         answers, talks = list(self.answers), list(self.talks)
-        verified = [(self.verifying[-key], answer) for key, answer in answers if -key in self.verifying]
+        self._record_errands([(key, answer) for key, answer in answers if key in self.carrying], at)
         ours = [(self.under_way[key], answer) for key, answer in answers if key in self.under_way]
-        if verified:
-            with self.house.sessions.begin() as session:
-                hub_requests.settle(session, self.house, verified, at=at)
-            for verification, _ in verified:
-                self.verifying.pop(verification.request_id, None)
         busy = [parcel for parcel, answer in ours if answer.error == "busy"]
         busy += [self.under_way[talk.key] for talk in talks if talk.busy and talk.key in self.under_way]
         self._give_back(busy, at + BUSY_PAUSE)
@@ -343,6 +345,15 @@ class Engine:
         self._settle(results, at)
         del self.answers[: len(answers)], self.talks[: len(talks)]
         return len(answers) + len(talks)
+
+    def _record_errands(self, answers: Sequence[tuple[int, Answer]], at: datetime) -> None:
+        for kind in ERRANDS:
+            done = [(key, answer) for key, answer in answers if self.carrying[key][0] is kind]
+            if done:
+                with self.house.sessions.begin() as session:
+                    kind.settle(session, self.house, [(self.carrying[key][1], answer) for key, answer in done], at=at)
+        for key, _ in answers:
+            del self.carrying[key]
 
     def _give_back(self, parcels: Sequence[Parcel], until: datetime | None) -> None:
         """Let go of what was not tried: to be claimed again from `until` on, or at once."""
@@ -408,7 +419,7 @@ def _word(error: SQLAlchemyError) -> str:
 
 
 def count_to_do(house: House) -> int:
-    """Say how much an engine would find to do now: deliveries due (counted up to some thousands), stale feeds, hub requests."""
+    """Say how much an engine would find to do now: deliveries due (counted up to some thousands), stale feeds, errands."""
     at = house.clock()
     with reading(house.sessions) as session:
-        return count_due(session, at=at) + len(stale_feeds(session)) + hub_requests.anything_due(session, at=at)
+        return count_due(session, at=at) + len(stale_feeds(session)) + sum(kind.anything_due(session, at=at) for kind in ERRANDS)

@@ -115,6 +115,7 @@ def _judge(delivery: Delivery, story: Story, house: House, grants: Mapping[int, 
 def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:
     subscription, event, house = delivery.subscription, delivery.event, contents.house
     entry = contents.entry(event.story, version)
+    secrets, signing_key = secrets_of(subscription, house, at)
     return Parcel(
         delivery_id=delivery.id,
         subscription_id=subscription.id,
@@ -122,7 +123,8 @@ def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: 
         channel=subscription.channel.value,
         endpoint=subscription.endpoint,
         options=subscription.options,
-        secrets=_secrets(subscription, house, at),
+        secrets=secrets,
+        signing_key=signing_key,
         seq=event.seq,
         sequence=delivery.sequence or 0,
         event=event.type,
@@ -137,13 +139,15 @@ def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: 
     )
 
 
-def _secrets(subscription: Subscription, house: House, at: datetime) -> tuple[str, ...]:
+def secrets_of(subscription: Subscription, house: House, at: datetime) -> tuple[tuple[str, ...], str]:
+    """Return the signing secrets in force, the newest first, and the Ed25519 key, empty if there is none."""
     if subscription.channel is ChannelKind.EMAIL:
-        return (unsubscribe_url(house, subscription),)
+        return (unsubscribe_url(house, subscription),), ""
     locked = [subscription.secret]
     if subscription.old_secret_until is not None and at < subscription.old_secret_until:
         locked.append(subscription.old_secret)
-    return tuple(house.vault.unlock(secret) for secret in locked if secret)
+    secrets = tuple(house.vault.unlock(secret) for secret in locked if secret)
+    return secrets, house.vault.unlock(subscription.signing_key) if subscription.signing_key else ""
 
 
 def _frame(feed: str, event: Event, entry: Entry, house: House) -> Feed | None:

@@ -97,14 +97,14 @@ def _attempt(result: Result, at: datetime) -> dict[str, object]:
         "status": answer.status or None,
         "duration_ms": answer.duration_ms,
         "headers": {
-            _storable(name)[:60]: "…" if name in MASKED_HEADERS else _storable(value)[:KEPT_OF_HEADER]
+            storable(name)[:60]: "…" if name in MASKED_HEADERS else storable(value)[:KEPT_OF_HEADER]
             for name, value in list(answer.headers.items())[:KEPT_HEADERS]
         },
-        "answer": _storable(answer.body[:KEPT_OF_ANSWER].decode("utf-8", "replace")),
+        "answer": storable(answer.body[:KEPT_OF_ANSWER].decode("utf-8", "replace")),
     }
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL takes no NUL in text."""
     return text.replace("\x00", "")
 
@@ -163,7 +163,7 @@ def _judge_endpoint(
         subscription.state, subscription.state_reason = SubscriptionState.ENDED, f"the endpoint answered: {outcome.reason}"
         session.flush()
         cancel_owed(session, subscription.id, "the subscription has ended", at=at)
-        tell_owner(session, house, subscription, Told.PAUSED, outcome.reason, at=at)
+        tell_owner(session, house, subscription, Told.ENDED, outcome.reason, at=at)
         return
     subscription.failing_since = subscription.failing_since or at
     subscription.failures_in_row += 1

@@ -28,7 +28,7 @@ class ChannelKind(StrEnum):
 
 class SubscriptionState(StrEnum):
     ACTIVE = "active"
-    PAUSED = "paused"  # by its owner, or by us after days of failure; what happens meanwhile is not owed
+    PAUSED = "paused"  # by its owner, or by us after days of failure; what happens meanwhile is owed when it is resumed
     ENDED = "ended"  # unsubscribed, gone (410), lease over, or removed
 
 
@@ -39,6 +39,7 @@ class Told(StrEnum):
     FAILING = "failing"
     GIVEN_UP = "given_up"
     PAUSED = "paused"
+    ENDED = "ended"
 
 
 class Subscription(Base):
@@ -89,6 +90,35 @@ class Subscription(Base):
     paused_after_seq: Mapped[int | None]  # the newest event when it was paused; resuming catches up from there
 
     publisher: Mapped[Publisher | None] = relationship()
+
+
+class Trial(Base):
+    """An example that an owner asked to be sent to a webhook, once, and what came of it."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        Index("ix_trials_subscription", "subscription_id", "id"),
+        Index(
+            "ix_trials_due",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[str] = mapped_column(String(32), unique=True)
+    subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"))
+    asked_at: Mapped[datetime]
+    due_at: Mapped[datetime | None]  # None once it was sent
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(12), default="")  # accepted, deferred, refused
+    reason: Mapped[str] = mapped_column(String(200), default="")
+    status: Mapped[int | None]
+    duration_ms: Mapped[int] = mapped_column(default=0)
+    answer: Mapped[str] = mapped_column(Text, default="")
+
+    subscription: Mapped[Subscription] = relationship()
 
 
 class HubRequest(Base):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import case, func, or_, select, update
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.domain.deliveries import GIVEN_UP, Attempt, Delivery, DeliveryState
 from syndicator.domain.stories import Event, EventType, Story
@@ -15,7 +15,8 @@ from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import audit
 
-MOST_REPLAYED = 500  # in one go
+REPLAYED_AT_ONCE = 10_000
+NEWER = "a newer version of the story has been sent or is owed; replay that one"
 WHOLE = (joinedload(Delivery.subscription), joinedload(Delivery.event).joinedload(Event.story))
 
 
@@ -91,18 +92,21 @@ class Replayed:
 
 
 def replay_given_up(session: Session, *, since: datetime, subscription_id: int | None, actor: str, at: datetime) -> Replayed:
-    """Owe again what was given up since `since`, the oldest first and at most MOST_REPLAYED: for after an outage."""
-    wanted = select(Delivery).where(Delivery.state == GIVEN_UP, Delivery.settled_at >= since).options(*WHOLE)
+    """Owe again what was given up since `since`, and say why the rest cannot be: for after an outage."""
+    owed = replay_many(session, None, actor=actor, at=at, subscription_id=subscription_id, since=since)
+    left = (
+        select(Subscription.state, func.count())
+        .select_from(Delivery)
+        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .where(Delivery.state == GIVEN_UP, Delivery.settled_at >= since)
+        .group_by(Subscription.state)
+    )
     if subscription_id is not None:
-        wanted = wanted.where(Delivery.subscription_id == subscription_id)
-    owed, refused = 0, dict[str, int]()
-    for delivery in session.scalars(wanted.order_by(Delivery.id).limit(MOST_REPLAYED)).all():
-        try:
-            _owe_again(session, delivery, at)
-            owed += 1
-        except Conflict as error:
-            refused[str(error)] = refused.get(str(error), 0) + 1
-    audit.record(session, actor, "delivery.replay-many", "deliveries", at=at, owed=owed, refused=sum(refused.values()))
+        left = left.where(Delivery.subscription_id == subscription_id)
+    refused = {
+        NEWER if state is SubscriptionState.ACTIVE else f"its subscription is {state.value}; resume it first": count
+        for state, count in session.execute(left)
+    }
     return Replayed(owed, refused)
 
 
@@ -120,6 +124,55 @@ def _owe_again(session: Session, delivery: Delivery, at: datetime) -> None:
         Delivery.event_seq > delivery.event_seq,
     )
     if session.scalar(newer.limit(1)) is not None and delivery.event.type is not EventType.KILLED:
-        raise Conflict("a newer version of the story has been sent or is owed; replay that one")
+        raise Conflict(NEWER)
     delivery.state, delivery.next_attempt_at, delivery.settled_at = DeliveryState.OWED, at, None
     delivery.attempt_count, delivery.last_reason = 0, "replayed"
+
+
+def replay_many(
+    session: Session,
+    publisher_id: int | None,
+    *,
+    actor: str,
+    at: datetime,
+    subscription_id: int | None = None,
+    state: DeliveryState = DeliveryState.GIVEN_UP,
+    since: datetime | None = None,
+) -> int:
+    """Owe again, with the same ids, what ended in `state` since `since`; returns how many, REPLAYED_AT_ONCE of the newest.
+
+    Left out is what `replay` would refuse: versions that are not the newest their subscription was owed, subscriptions that are
+    not active. They go behind ordinary traffic, so that new stories do not wait for them.
+    """
+    if state is DeliveryState.OWED:
+        raise Conflict("what is owed will be sent by itself")
+    newer = aliased(Delivery)
+    overtaken = select(newer.id).where(
+        newer.subscription_id == Delivery.subscription_id,
+        newer.story_id == Delivery.story_id,
+        newer.event_seq > Delivery.event_seq,
+    )
+    wanted = (
+        select(Delivery.id)
+        .join(Subscription, Subscription.id == Delivery.subscription_id)
+        .where(
+            Delivery.state == (GIVEN_UP if state is DeliveryState.GIVEN_UP else state),
+            Subscription.state == SubscriptionState.ACTIVE,
+            ~overtaken.exists(),
+        )
+        .order_by(Delivery.id.desc())
+        .limit(REPLAYED_AT_ONCE)
+    )
+    if publisher_id is not None:
+        wanted = wanted.where(Subscription.publisher_id == publisher_id)
+    if subscription_id is not None:
+        wanted = wanted.where(Delivery.subscription_id == subscription_id)
+    if since is not None:
+        wanted = wanted.where(Delivery.settled_at >= since)
+    owed = {"state": DeliveryState.OWED, "next_attempt_at": at, "settled_at": None, "attempt_count": 0, "last_reason": "replayed"}
+    again = update(Delivery).where(Delivery.id.in_(wanted)).values(**owed, lane=case((Delivery.lane == 0, 0), else_=2))
+    replayed = session.scalars(again.returning(Delivery.id), execution_options={"synchronize_session": False}).all()
+    audit.record(
+        session, actor, "delivery.replay-many", str(subscription_id or "all"), at=at, state=state.value, count=len(replayed)
+    )
+    return len(replayed)

@@ -9,11 +9,19 @@ from sqlalchemy.orm import Session
 
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
+from syndicator.operations.letters import write_letter
 from syndicator.operations.subscriptions import reschedule_owed
 from syndicator.storage.queries import last_value
 
 log = logging.getLogger(__name__)
 ORDER = list(Told)
+LETTERS = {
+    Told.NOTHING: "endpoint-works",
+    Told.FAILING: "endpoint-failing",
+    Told.GIVEN_UP: "delivery-given-up",
+    Told.PAUSED: "subscription-paused",
+    Told.ENDED: "subscription-ended",
+}
 
 
 def pause_failing(session: Session, subscription: Subscription, reason: str) -> None:
@@ -25,12 +33,27 @@ def pause_failing(session: Session, subscription: Subscription, reason: str) -> 
     reschedule_owed(session, subscription.id, None)
 
 
-def tell_owner(session: Session, house: House, subscription: Subscription, what: Told, reason: str, *, at: datetime) -> None:  # noqa: ARG001
+def tell_owner(session: Session, house: House, subscription: Subscription, what: Told, reason: str, *, at: datetime) -> None:
     """Write to the owner, unless it was told this or worse since its endpoint last worked; NOTHING says that it works again."""
     if subscription.channel is ChannelKind.WEBSUB or subscription.publisher is None:
         return
     if what is not Told.NOTHING and ORDER.index(what) <= ORDER.index(subscription.told):
         return
     subscription.told = what
-    session.flush()
+    publisher = subscription.publisher
+    write_letter(
+        session,
+        house,
+        LETTERS[what],
+        to=publisher.email,
+        at=at,
+        publisher=publisher,
+        about=subscription.public_id,
+        subscription=subscription.public_id,
+        feed=subscription.feed,
+        endpoint=subscription.endpoint,
+        since=subscription.failing_since,
+        reason=reason,
+        address=f"{house.config.site.base_url}/portal/subscriptions/{subscription.public_id}",
+    )
     log.warning("owner told subscription=%s what=%s reason=%s", subscription.public_id, what.value, reason)

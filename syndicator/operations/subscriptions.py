@@ -10,16 +10,18 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
-from syndicator.channels.webhook import new_webhook_secret
+from syndicator.channels.webhook import new_signing_key, new_webhook_secret, public_key_of
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
 from syndicator.domain.publishers import Publisher
-from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit, destinations
 from syndicator.operations.agreements import read_viewer
+from syndicator.operations.backfill import catch_up
 from syndicator.outbound import Outbound
+from syndicator.storage.queries import last_value
 
 OLD_SECRET_SIGNS_FOR = timedelta(hours=24)
 
@@ -86,14 +88,18 @@ def subscriptions_of(session: Session, publisher_id: int | None) -> Sequence[Sub
 
 def pause(session: Session, subscription: Subscription, *, reason: str, actor: str, at: datetime) -> None:
     """Send nothing more until it is resumed; what is owed by now is kept, what happens meanwhile is not owed (kills are)."""
+    subscription.paused_after_seq = last_value(session, "events")
     reschedule_owed(session, subscription.id, None)
     _change_state(session, subscription, SubscriptionState.PAUSED, reason=reason, actor=actor, at=at)
 
 
 def resume(session: Session, subscription: Subscription, *, actor: str, at: datetime) -> None:
-    """Send again, beginning with what was owed when it was paused."""
+    """Send again: what was owed when it was paused, and the newest state of each story that it missed since it last worked."""
     reschedule_owed(session, subscription.id, at)
-    subscription.failing_since = None
+    if subscription.state is SubscriptionState.PAUSED:
+        catch_up(session, subscription, at=at)
+    subscription.failing_since, subscription.failures_in_row, subscription.resting_until = None, 0, None
+    subscription.told, subscription.paused_after_seq = Told.NOTHING, None
     _change_state(session, subscription, SubscriptionState.ACTIVE, reason="", actor=actor, at=at)
 
 
@@ -168,6 +174,24 @@ def revise(
         subscription.digest_at = destinations.first_digest_at(subscription.channel, subscription.options, at)
     changed = [name for name, value in given.items() if value is not None]
     audit.record(session, actor, "subscription.revise", subscription.public_id, at=at, changed=changed)
+
+
+def sign_with_key(session: Session, house: House, subscription: Subscription, *, actor: str, at: datetime) -> str:
+    """Sign webhooks with a fresh Ed25519 key too, beside the secret (signature v1a); returns the public key.
+
+    A key that there was signs no more: whoever verifies with it has the secret's signature meanwhile.
+    """
+    if subscription.channel is not ChannelKind.WEBHOOK:
+        raise InvalidRequest("only webhooks are signed with a key", "channel")
+    key = new_signing_key()
+    subscription.signing_key = house.vault.lock(key)
+    audit.record(session, actor, "subscription.sign-with-key", subscription.public_id, at=at)
+    return public_key_of(key)
+
+
+def public_key(house: House, subscription: Subscription) -> str | None:
+    """Return what the subscription's v1a signatures are verified with, None if there are none."""
+    return public_key_of(house.vault.unlock(subscription.signing_key)) if subscription.signing_key else None
 
 
 def _change_state(

@@ -1,6 +1,17 @@
 """The partners' API under /v1, for whoever the gate lets have stories. Each module puts its views on `api`."""
 
-from syndicator.web.api import account, agreements, changes, deliveries, receipts, reference, stories, subscriptions
+from syndicator.web.api import account, agreements, changes, deliveries, receipts, redelivery, reference, stories, subscriptions
 from syndicator.web.api.blueprint import api
 
-__all__ = ["account", "agreements", "api", "changes", "deliveries", "receipts", "reference", "stories", "subscriptions"]
+__all__ = [
+    "account",
+    "agreements",
+    "api",
+    "changes",
+    "deliveries",
+    "receipts",
+    "redelivery",
+    "reference",
+    "stories",
+    "subscriptions",
+]

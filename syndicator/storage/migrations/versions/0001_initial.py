@@ -821,6 +821,32 @@ def upgrade() -> None:
     op.create_index("ix_takes_publisher", "takes", ["publisher_id", "first_taken_at"], unique=False)
     op.create_index("ix_takes_story", "takes", ["story_id"], unique=False)
     op.create_table(
+        "trials",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("subscription_id", sa.Integer(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_trials_subscription_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trials")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_trials_public_id")),
+    )
+    op.create_index(
+        "ix_trials_due",
+        "trials",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index("ix_trials_subscription", "trials", ["subscription_id", "id"], unique=False)
+    op.create_table(
         "acknowledgements",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("publisher_id", sa.Integer(), nullable=False),
@@ -947,6 +973,14 @@ def downgrade() -> None:
         postgresql_where=sa.text("remind_at IS NOT NULL"),
     )
     op.drop_table("acknowledgements")
+    op.drop_index("ix_trials_subscription", table_name="trials")
+    op.drop_index(
+        "ix_trials_due",
+        table_name="trials",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.drop_table("trials")
     op.drop_index("ix_takes_story", table_name="takes")
     op.drop_index("ix_takes_publisher", table_name="takes")
     op.drop_index("ix_takes_agreement", table_name="takes")

@@ -1,0 +1,33 @@
+"""Errands: single requests that the engine makes beside deliveries (verifying a WebSub callback, trying a webhook out).
+
+An errand that was taken and not settled comes back by itself, like a delivery; what it asks for is safe to ask twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from syndicator.channels import Answer, Request
+from syndicator.house import House
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One request, the row it is for, and the body that has to come back, if one has to."""
+
+    row_id: int
+    request: Request
+    challenge: str = ""
+
+
+class Errands(Protocol):
+    """One kind of errand."""
+
+    def anything_due(self, session: Session, *, at: datetime) -> bool: ...
+    def claim_due(self, session: Session, house: House, *, at: datetime, limit: int) -> list[Errand]: ...
+    def settle(self, session: Session, house: House, answered: Sequence[tuple[Errand, Answer]], *, at: datetime) -> None: ...
