@@ -5,6 +5,7 @@ A link of a letter only shows a page; its button uses the link up, since mail sc
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, flash, make_response, redirect, render_template, request
@@ -20,6 +21,7 @@ from syndicator.web.forms import PageForm
 from syndicator.web.guard import browser, code_due, drop_cookie, local_path, set_cookie, signed_in
 from syndicator.web.identity import the_house
 
+log = logging.getLogger(__name__)
 auth = Blueprint("auth", __name__, template_folder="templates")
 WRONG = "That e-mail address and password do not go together. You can have a link sent to you instead."
 
@@ -77,6 +79,7 @@ def sign_in_with_password() -> ResponseReturnValue:
         user = accounts.find_user(session, email)
     known = user is not None and user.disabled_at is None
     if not matches(user.password_hash if user is not None and known else None, password) or user is None:  # slow: no transaction
+        log.info("sign-in refused address=%s", here.address)
         form.password.errors = [WRONG]
         return render_template("auth/sign_in.html", form=form, next=_wanted()), 422
     with house.sessions.begin() as session:
@@ -233,6 +236,7 @@ def _asked_for() -> LinkPurpose:
 
 
 def _too_many(template: str, form: PageForm, error: TooManyTries, **values: object) -> Response:
+    log.warning("too many tries path=%s address=%s", request.path, browser().address)
     form.blame(InvalidRequest(str(error)))
     answer = make_response(render_template(template, form=form, next=_wanted(), **values), 429)
     answer.headers["Retry-After"] = str(error.wait_seconds)

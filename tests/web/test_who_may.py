@@ -14,9 +14,9 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from syndicator.domain.accounts import MemberRole, StaffRole
+from syndicator.domain.accounts import Invitation, MemberRole, Membership, StaffRole, User
 from syndicator.domain.deliveries import Delivery, delivery_uid
-from syndicator.domain.publishers import Publisher
+from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherDomain
 from syndicator.house import House
 from syndicator.operations import members
 from syndicator.operations.keys import create_key
@@ -257,3 +257,33 @@ def test_no_form_is_taken_without_its_token(world: World, who: str) -> None:
         if method == "POST":
             answer = browser.client.post(world.path(rule), headers={"Sec-Fetch-Site": "same-origin"})
             assert answer.status_code == 403, route
+
+
+# What a member may change about themselves or the moment changes by itself; everything else is somebody else's to change.
+OWN_COLUMNS = {"users.name", "users.password_hash", "users.totp_secret", "users.totp_step", "users.totp_since"}
+
+
+def test_no_form_takes_a_field_that_is_not_its_own(world: World, house: House) -> None:
+    """Reliability S9: every column of what says who may do what, sent with every form, as a member with little to say."""
+    foreign = {column.key: "admin" for table in GUARDED_TABLES for column in table.columns}
+    foreign |= {"role": "owner", "state": "approved", "staff_role": "admin", "publisher_id": "1", "approved_until": "2099-01-01"}
+    before = guarded_rows(house)
+    browser = world.browsers["editor"]()
+    for route in TABLE:
+        method, rule = route.split()
+        if method == "POST" and rule != "/sign-out":
+            answer = browser.post(world.path(rule), {**foreign, "name": "Tessa", "password": "three blind mice and a lamp"})
+            assert answer.status_code < 500, route
+    assert guarded_rows(house) == before
+
+
+GUARDED_TABLES = [each.__table__ for each in (User, Membership, Publisher, PublisherDomain, Invitation, ApiKey, FeedToken)]
+
+
+def guarded_rows(house: House) -> list[tuple[object, ...]]:
+    with house.sessions() as session:
+        return [
+            tuple(value for column, value in zip(table.columns, row, strict=True) if str(column) not in OWN_COLUMNS)
+            for table in GUARDED_TABLES
+            for row in session.execute(select(table).order_by("id"))
+        ]
