@@ -29,6 +29,7 @@ from syndicator.operations.prove_domains import check_due
 from syndicator.operations.pull import due_sources, pull_source
 from syndicator.operations.remembering import forget_requests
 from syndicator.operations.reminders import remind
+from syndicator.operations.watch_sources import recheck_withdrawn, report_quiet
 from syndicator.outbound import Outbound
 from syndicator.proof import Prover, open_resolver
 
@@ -82,6 +83,11 @@ def _forget_old(session: Session, house: House) -> int:
     )
 
 
+def _recheck_withdrawn(house: House, outbound: Outbound) -> str:
+    count = recheck_withdrawn(house, outbound)
+    return f"{count} stories taken down that their source withdrew" if count else ""
+
+
 JOBS = (
     Job("send-letters", 3, _send_letters),
     Job("prove-domains", 3, _prove_domains),
@@ -105,6 +111,12 @@ JOBS = (
         _in_transaction(lambda session, house: keep_time.expire_stories(session, house, at=house.clock()), "stories expired"),
     ),
     Job("pull-sources", 15, _pull_sources),
+    Job("recheck-withdrawn", 600, _recheck_withdrawn),
+    Job(
+        "report-quiet-sources",
+        3600,
+        _in_transaction(lambda session, house: report_quiet(session, house, at=house.clock()), "silent sources reported"),
+    ),
     Job(
         "expire-approvals",
         60,

@@ -9,7 +9,7 @@ that is broken, short or preceded by a PHP notice leaves the cursor where it was
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -198,6 +198,20 @@ def _why_gone(site: _Site, number: str) -> str:
     if answer.status in {401, 403} and code in {"rest_forbidden", "rest_cannot_read"}:
         return "no longer public at its source"
     return ""
+
+
+def still_gone(
+    get: Get, address: str, cursor: dict[str, Any], numbers: Sequence[str], *, auth: Auth, at: datetime
+) -> dict[str, str]:
+    """Ask for each post once more and return those that WordPress itself says are gone, with the reason.
+
+    Raises SourceFailed unless the site lists posts as ever, since a closed API refuses all alike.
+    """
+    root = str(cursor.get("api") or discover(get, address, auth, at))
+    site = _Site(get, root, auth if _same_site(root, address) else None, at)
+    if not site.posts(1, orderby="id", order="desc", _fields="id,modified_gmt")[0]:
+        raise SourceFailed(root, "the site lists no posts at all")
+    return {number: why for number in numbers if (why := _why_gone(site, number))}
 
 
 def discover(get: Get, address: str, auth: Auth, at: datetime) -> str:

@@ -109,22 +109,22 @@ def _claim(house: House, source_id: int) -> Source:
 
 
 def _read(house: House, outbound: Outbound, source: Source) -> Pull:
-    at, auth = house.clock(), _credentials(house, source)
-    get = _BoundedGet(outbound, house.config.intake.max_document_bytes)
+    at, auth = house.clock(), credentials_of(house, source)
+    get = BoundedGet(outbound, house.config.intake.max_document_bytes)
     if source.kind is SourceKind.WORDPRESS:
         return wordpress.pull(get, source.url, source.cursor, auth=auth, newsroom=house.config.site.name, at=at)
     seconds = house.config.intake.parse_timeout_seconds
     return feed.pull(get, source.url, source.cursor, auth=auth, at=at, parse_seconds=seconds)
 
 
-def _credentials(house: House, source: Source) -> Auth:
+def credentials_of(house: House, source: Source) -> Auth:
     if source.credentials is None:
         return None
     user, _, password = house.vault.unlock(source.credentials).partition(":")
     return user, password
 
 
-class _BoundedGet:
+class BoundedGet:
     """Gives one pull its share of time and bytes, however many requests it makes."""
 
     def __init__(self, outbound: Outbound, max_bytes: int) -> None:
