@@ -59,8 +59,8 @@ def reset(context: typer.Context, user: Who) -> None:
     desk: Desk = context.obj
     with desk.house.sessions.begin() as session:
         found = accounts.get_user(session, user, lock=True)
-        link = make_link(session, desk.house, LinkPurpose.SIGN_IN, at=desk.house.clock(), user=found, next_path="/account/")
         accounts.reset(session, found, actor=desk.actor, at=desk.house.clock())
+        link = make_link(session, desk.house, LinkPurpose.SIGN_IN, at=desk.house.clock(), user=found, next_path="/account/")
     desk.show(_record(found) | _shown_once(link))
 
 

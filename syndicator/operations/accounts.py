@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from syndicator.domain.accounts import SignIn, StaffRole, User, fold_email
+from syndicator.domain.accounts import OneTimeLink, SignIn, StaffRole, User, fold_email
 from syndicator.domain.base import new_id
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.operations import audit
@@ -35,11 +36,15 @@ def user_called(session: Session, email: str, *, at: datetime, name: str = "") -
     """Return the user with this e-mail address, made if there is none. Raises InvalidRequest for what is no address."""
     folded = fold_email(read_email(email))
     user = find_user(session, folded)
-    if user is None:
-        user = User(public_id=new_id("usr_"), email=folded, name=one_line(name, LONGEST_NAME), created_at=at)
-        session.add(user)
-        session.flush()
-    return user
+    if user is not None:
+        return user
+    fresh = User(public_id=new_id("usr_"), email=folded, name=one_line(name, LONGEST_NAME), created_at=at)
+    try:
+        with session.begin_nested():
+            session.add(fresh)
+    except IntegrityError:  # somebody else has just made it
+        return get_user(session, folded)
+    return fresh
 
 
 def staff_users(session: Session) -> Sequence[User]:
@@ -73,6 +78,7 @@ def set_password(session: Session, user: User, password: str, *, actor: str, at:
     check_password(password, user.email, user.name)
     user.password_hash = hash_password(password)
     end_sign_ins(session, user, at=at, keep=keep)
+    _spend_links(session, user, at=at)
     audit.record(session, actor, "user.password", user.public_id, at=at)
 
 
@@ -84,6 +90,7 @@ def disable(session: Session, user: User, *, actor: str, at: datetime) -> None:
         _require_another_admin(session, user)
     user.disabled_at = at
     end_sign_ins(session, user, at=at)
+    _spend_links(session, user, at=at)
     audit.record(session, actor, "user.disable", user.public_id, at=at)
 
 
@@ -98,6 +105,7 @@ def reset(session: Session, user: User, *, actor: str, at: datetime) -> None:
     """Forget password and second factor, for one who lost them; the next way in is a link by e-mail."""
     user.password_hash = user.totp_secret = user.totp_since = None
     end_sign_ins(session, user, at=at)
+    _spend_links(session, user, at=at)
     audit.record(session, actor, "user.reset", user.public_id, at=at)
 
 
@@ -112,6 +120,12 @@ def end_sign_ins(session: Session, user: User, *, at: datetime, keep: SignIn | N
     """End every sign-in of `user` but `keep`."""
     live = update(SignIn).where(SignIn.user_id == user.id, SignIn.ended_at.is_(None))
     session.execute((live if keep is None else live.where(SignIn.id != keep.id)).values(ended_at=at))
+
+
+def _spend_links(session: Session, user: User, *, at: datetime) -> None:
+    """Make links that lie in a mailbox worthless: whoever reads it may be why the password is changed."""
+    links = update(OneTimeLink).where(OneTimeLink.user_id == user.id, OneTimeLink.used_at.is_(None))
+    session.execute(links.values(used_at=at))
 
 
 def _require_another_admin(session: Session, user: User) -> None:

@@ -52,6 +52,38 @@ def test_an_email_address_names_one_user_however_it_is_spelled(house: House) -> 
             accounts.add_staff(session, email="LENA@desk.example", role=StaffRole.EDITOR, name="", actor="test", at=house.clock())
 
 
+def test_two_at_once_make_one_user(house: House) -> None:
+    def make() -> None:
+        with house.sessions.begin() as session:
+            accounts.user_called(session, "new@desk.example", at=house.clock())
+
+    assert both(make, make) == []
+    with house.sessions() as session:
+        assert session.scalars(select(User)).one().email == "new@desk.example"
+
+
+@pytest.mark.parametrize("change", ["password", "reset", "disable"])
+def test_links_that_lie_in_a_mailbox_end_with_the_old_way_in(house: House, change: str) -> None:
+    staff(house, "other@desk.example")
+    user = staff(house, "lena@desk.example")
+    at = house.clock()
+    with house.sessions.begin() as session:
+        row = session.get_one(User, user.id)
+        token = links.make_link(session, house, LinkPurpose.RESET, at=at, user=row).rpartition("/")[2]
+        assert links.get_link(session, token, LinkPurpose.RESET, at=at).user_id == user.id
+        match change:
+            case "password":
+                accounts.set_password(session, row, "three blind mice and a lamp", actor="test", at=at)
+            case "reset":
+                accounts.reset(session, row, actor="test", at=at)
+            case _:
+                accounts.disable(session, row, actor="test", at=at)
+                accounts.enable(session, row, actor="test", at=at)
+        session.expire_all()
+        with pytest.raises(NotFound):
+            links.get_link(session, token, LinkPurpose.RESET, at=at)
+
+
 def test_two_administrators_cannot_disable_each_other_at_once(house: House) -> None:
     one, two = staff(house, "one@desk.example"), staff(house, "two@desk.example")
 

@@ -330,6 +330,15 @@ def test_no_page_changes_anything_by_being_looked_at(people: People, house: Hous
         assert session.scalar(select(func.count()).select_from(AuditEntry)) == before
 
 
+def test_a_page_behind_the_sign_in_that_says_no_rule_is_refused(app: Flask, house: House) -> None:
+    for part in ("portal", "desk", "account"):
+        app.add_url_rule(f"/{part}/forgotten", f"{part}.forgotten", lambda: "open to everybody")
+    people = People(app, house)
+    admin = people.signed_in(people.user("admin@desk.example", staff=StaffRole.ADMIN))
+    for part in ("portal", "desk", "account"):
+        assert admin.get(f"/{part}/forgotten").status_code == 404
+
+
 def test_signed_in_pages_cannot_be_framed_and_are_kept_by_no_cache(people: People) -> None:
     answer = people.signed_in(people.user("lena@desk.example")).get("/account/")
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
