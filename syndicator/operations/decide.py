@@ -84,7 +84,7 @@ def ask(
     """Ask the applicant for more; it answers in place."""
     question = _needed(question, "reason")
     application = _as_shown(session, public_id, version)
-    _refuse_own(session, application.publisher, reviewer)
+    refuse_own(session, application.publisher, reviewer)
     _move(application, ApplicationState.MORE_INFO, at)
     application.question, application.reply, application.owner = question, "", application.owner or reviewer
     session.add(ApplicationNote(application_id=application.id, words=f"Asked: {question}", author=reviewer, written_at=at))
@@ -109,7 +109,7 @@ def approve(
 ) -> EligibilityDecision:
     """Approve for `days`, or the policy's term. Nothing is granted before a member has accepted the terms."""
     application = _as_shown(session, public_id, version)
-    _refuse_own(session, application.publisher, reviewer)
+    refuse_own(session, application.publisher, reviewer)
     _move(application, ApplicationState.APPROVED, at)
     application.decided_at, application.owner = at, application.owner or reviewer
     heading = "Your approval is renewed" if application.renewal else "You are approved"
@@ -134,7 +134,7 @@ def decline(
     """Say no. A publisher that has an approval keeps it until its end."""
     reason = _needed(reason, "reason")
     application = _as_shown(session, public_id, version)
-    _refuse_own(session, application.publisher, reviewer)
+    refuse_own(session, application.publisher, reviewer)
     _move(application, ApplicationState.DECLINED, at)
     application.decided_at, application.owner = at, application.owner or reviewer
     publisher, heading = application.publisher, "About your application"
@@ -151,7 +151,7 @@ def move_publisher(
 ) -> EligibilityDecision:
     """Suspend, reinstate or revoke; what the publisher may have is refused or given from this commit on."""
     publisher = publishers.get_publisher(session, public_id, lock=True)
-    _refuse_own(session, publisher, reviewer)
+    refuse_own(session, publisher, reviewer)
     heading = {
         PublisherState.SUSPENDED: "Your access is suspended",
         PublisherState.APPROVED: "Your access is back",
@@ -259,7 +259,7 @@ def _needed(words: str, field: str) -> str:
     return words.strip()
 
 
-def _refuse_own(session: Session, publisher: Publisher, reviewer: str) -> None:
+def refuse_own(session: Session, publisher: Publisher, reviewer: str) -> None:
     """Raise Conflict if the reviewer belongs to the publisher or writes from its mail domain."""
     mine = _mail_domain(reviewer)
     members = select(User.email).join(Membership, Membership.user_id == User.id).where(Membership.publisher_id == publisher.id)

@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from syndicator.domain.accounts import Invitation, MemberRole, Membership, StaffRole, User
+from syndicator.domain.answers import Answers
+from syndicator.domain.applications import Application, ApplicationState, AudienceEvidence
+from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherDomain
 from syndicator.house import House
-from syndicator.operations import members
+from syndicator.operations import evidence, members
 from syndicator.operations.keys import create_key
 from syndicator.operations.letters import write_letter
+from tests.applicants import Applicants
 from tests.desk import Desk
 from tests.web.newsroom import Newsroom
 from tests.web.people import Browser, People
@@ -51,6 +56,9 @@ TABLE = {
     "GET /license": PUBLIC,
     "GET /licenses/free-use/<version>": PUBLIC,
     "GET /apply": PUBLIC,
+    "POST /apply": PUBLIC,
+    "GET /apply/confirm/<token>": "-",
+    "POST /apply/confirm/<token>": "-",
     "GET /licensing": PUBLIC,
     "GET /problems/<name>": PUBLIC,
     "GET /receipts/verify": PUBLIC,
@@ -115,7 +123,29 @@ TABLE = {
     "GET /portal/deliveries": MEMBER,
     "GET /portal/deliveries/<uid>": MEMBERS_OBJECT,
     "POST /portal/deliveries/<uid>/replay": TECHNICIANS_OBJECT,
+    "GET /portal/application": MEMBER,
+    "GET /portal/application/figures/<figure_id>/file": "s -yyy ---",
+    "POST /portal/application/sites/<domain>/check": "s -yny ---",
+    "POST /portal/application/figures": OWNERS_OBJECT,
+    "POST /portal/application/figures/<figure_id>/remove": OWNERS_OBJECT,
+    "POST /portal/application": OWNERS_OBJECT,
+    "POST /portal/application/withdraw": OWNERS_OBJECT,
+    "POST /portal/application/begin": OWNER,
+    "GET /portal/terms": MEMBER,
+    "POST /portal/terms": OWNER,
     # desk
+    "GET /desk/applications": LICENSING,
+    "GET /desk/applications/<application_id>": LICENSING,
+    "POST /desk/applications/<application_id>/take": LICENSING,
+    "POST /desk/applications/<application_id>/note": LICENSING,
+    "POST /desk/applications/<application_id>/ask": LICENSING,
+    "POST /desk/applications/<application_id>/approve": LICENSING,
+    "POST /desk/applications/<application_id>/decline": LICENSING,
+    "POST /desk/applications/<application_id>/sites/<domain>/vouch": LICENSING,
+    "GET /desk/applications/<application_id>/figures/<figure_id>/file": LICENSING,
+    "GET /desk/publishers/<publisher_id>/<any(suspend, reinstate, revoke):move>": LICENSING,
+    "POST /desk/publishers/<publisher_id>/<any(suspend, reinstate, revoke):move>": LICENSING,
+    "GET /desk/what-if": LICENSING,
     "GET /desk/": STAFF,
     "GET /desk/letters": LICENSING,
     "GET /desk/letters/<letter_id>": LICENSING,
@@ -152,7 +182,7 @@ class World:
     def path(self, rule: str) -> str:
         for name, value in self.ids.items():
             rule = rule.replace(f"<{name}>", value).replace(f"<int:{name}>", value)
-        return rule
+        return rule.replace("<any(suspend, reinstate, revoke):move>", "suspend")
 
 
 @pytest.fixture
@@ -182,6 +212,7 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         )
         letter = write_letter(session, house, "note", to="a@b.example", at=house.clock(), heading="Hello", words="Hello.")
         key, _ = create_key(session, ours, actor="test", at=house.clock(), name="CMS")
+        application, figure = _application(session, house, ours)
     subscription = desk.subscription(ours)
     story = Newsroom(house).publish("River gauges go live")
     with house.sessions() as session:
@@ -194,6 +225,10 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "staff_id": colleague.public_id,
         "invitation_id": invitation.public_id,
         "letter_id": letter.public_id,
+        "application_id": application.public_id,
+        "figure_id": figure.public_id,
+        "domain": ours.domains[0].domain,
+        "publisher_id": ours.public_id,
         "publisher": ours.public_id,
         "token": "syn_link_unknown",
         "public_id": story,
@@ -207,6 +242,25 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "name": "killed",
     }
     return made
+
+
+def _application(session: Session, house: House, publisher: Publisher) -> tuple[Application, AudienceEvidence]:
+    """An application of `publisher` that waits for an answer to a question, with one figure and its file."""
+    at = house.clock()
+    application = Application(
+        public_id=new_id("app_"),
+        publisher=publisher,
+        answers=Answers(organisation=publisher.name, sites=(publisher.domains[0].domain,)).stored(),
+        state=ApplicationState.MORE_INFO,
+        applicant="owner@ours.example",
+        created_at=at,
+        changed_at=at,
+        submitted_at=at,
+    )
+    session.add(application)
+    session.flush()
+    Applicants(house).figure(session, application)
+    return application, evidence.figures_of(session, publisher.id)[0]
 
 
 def routes(app: Flask) -> list[str]:
@@ -235,7 +289,7 @@ def test_every_route_lets_in_whom_the_table_says(world: World, who: str) -> None
     for route, row in sorted(TABLE.items(), key=lambda each: each[0].startswith("POST")):  # stable: rows keep their order
         letters = row.replace(" ", "")
         expected = letters if len(letters) == 1 else letters[WHO.index(who)]
-        method, rule = route.split()
+        method, rule = route.split(" ", 1)
         if method == "POST":
             browser = world.browsers[who]()  # what was sent before may have ended the sign-in
         path = world.path(rule.replace("user_id", "staff_id") if rule.startswith("/desk/users/") else rule)
@@ -253,7 +307,7 @@ def test_every_route_lets_in_whom_the_table_says(world: World, who: str) -> None
 def test_no_form_is_taken_without_its_token(world: World, who: str) -> None:
     browser = world.browsers[who]()
     for route in TABLE:
-        method, rule = route.split()
+        method, rule = route.split(" ", 1)
         if method == "POST":
             answer = browser.client.post(world.path(rule), headers={"Sec-Fetch-Site": "same-origin"})
             assert answer.status_code == 403, route
@@ -270,7 +324,7 @@ def test_no_form_takes_a_field_that_is_not_its_own(world: World, house: House) -
     before = guarded_rows(house)
     browser = world.browsers["editor"]()
     for route in TABLE:
-        method, rule = route.split()
+        method, rule = route.split(" ", 1)
         if method == "POST" and rule != "/sign-out":
             answer = browser.post(world.path(rule), {**foreign, "name": "Tessa", "password": "three blind mice and a lamp"})
             assert answer.status_code < 500, route

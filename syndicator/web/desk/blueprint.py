@@ -9,6 +9,7 @@ desk = Blueprint("desk", __name__, url_prefix="/desk", template_folder="../templ
 # Endpoint and words, in the order shown; each person sees those their role may use.
 PAGES = (
     ("desk.start", "Overview"),
+    ("desk.applications_page", "Applications"),
     ("desk.letters_page", "Letters"),
     ("desk.users_page", "Staff"),
 )

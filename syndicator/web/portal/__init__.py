@@ -1,6 +1,16 @@
 """The portal, where partners look after themselves. One module a subject; each registers its views on `blueprint.portal`."""
 
-from syndicator.web.portal import deliveries, feeds, keys, members, start, stories, subscriptions  # registers their views
+from syndicator.web.portal import (
+    application,
+    deliveries,
+    feeds,
+    keys,
+    members,
+    start,
+    stories,
+    subscriptions,
+    terms,
+)  # registers their views
 from syndicator.web.portal.blueprint import portal
 
-__all__ = ["deliveries", "feeds", "keys", "members", "portal", "start", "stories", "subscriptions"]
+__all__ = ["application", "deliveries", "feeds", "keys", "members", "portal", "start", "stories", "subscriptions", "terms"]

@@ -9,6 +9,7 @@ portal = Blueprint("portal", __name__, url_prefix="/portal", template_folder="..
 # Endpoint and words, in the order shown; each person sees those their role may use.
 PAGES = (
     ("portal.start", "Overview"),
+    ("portal.application_page", "Application"),
     ("portal.stories_page", "Stories"),
     ("portal.feeds_page", "Feeds"),
     ("portal.keys_page", "Keys"),
@@ -16,6 +17,7 @@ PAGES = (
     ("portal.deliveries_page", "Deliveries"),
     ("portal.why_page", "Why?"),
     ("portal.members_page", "Members"),
+    ("portal.terms_page", "Terms"),
 )
 
 

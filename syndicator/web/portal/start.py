@@ -32,18 +32,30 @@ STANDINGS = {
         "Approved", "good", "You may take stories. They are waiting in the feeds.", "/feeds", "Look at the feeds"
     ),
     Reason.APPLICATION_PENDING: Standing(
-        "Waiting for a decision", "warn", "Your application is being looked at. You get a letter as soon as it is decided."
+        "Not decided yet",
+        "warn",
+        "Stories can be taken as soon as your application is approved.",
+        "/portal/application",
+        "Look at the application",
     ),
     Reason.TERMS_NOT_ACCEPTED: Standing(
         "Approved, terms open",
         "warn",
         "An owner has to accept the terms before stories can be taken.",
-        "/license",
-        "Read the terms",
+        "/portal/terms",
+        "Read and accept the terms",
     ),
-    Reason.ELIGIBILITY_EXPIRED: Standing("Approval over", "bad", "The term of your approval is over; it has to be renewed."),
+    Reason.ELIGIBILITY_EXPIRED: Standing(
+        "Approval over", "bad", "The term of your approval is over; it has to be renewed.", "/portal/application", "Renew it"
+    ),
     Reason.SUSPENDED: Standing("Suspended", "bad", "Your access is suspended. Please write to the licensing team."),
-    Reason.NOT_ELIGIBLE: Standing("Not approved", "bad", "You may not take stories. The reason stands below."),
+    Reason.NOT_ELIGIBLE: Standing(
+        "Not approved",
+        "bad",
+        "You may not take stories. The reason stands below.",
+        "/portal/application",
+        "Look at the application",
+    ),
 }
 
 
