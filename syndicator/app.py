@@ -26,6 +26,7 @@ from syndicator.outbound import Outbound
 from syndicator.vault import read_key_file
 from syndicator.web import guard, idempotency, limits, pages, problems
 from syndicator.web.account import account
+from syndicator.web.acknowledge import acknowledging
 from syndicator.web.api import api
 from syndicator.web.apply import apply
 from syndicator.web.auth import auth
@@ -39,7 +40,7 @@ from syndicator.web.portal import portal
 from syndicator.web.receipts import receipts
 from syndicator.web.site import site
 
-BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, health, apply, auth, account, portal, desk, receipts)
+BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, acknowledging, health, apply, auth, account, portal, desk, receipts)
 
 
 def create_app(config: Config, house: House | None = None) -> Flask:

@@ -23,7 +23,7 @@ from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import decide, keep_time, links, sign_in
+from syndicator.operations import acknowledge, decide, keep_time, links, sign_in, tidy
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.prove_domains import check_due
 from syndicator.operations.pull import due_sources, pull_source
@@ -90,6 +90,25 @@ def _recheck_withdrawn(house: House, outbound: Outbound) -> str:
 
 JOBS = (
     Job("send-letters", 3, _send_letters),
+    Job(
+        "ask-again",
+        15,
+        _in_transaction(
+            lambda session, house: acknowledge.remind_due(session, house, at=house.clock()), "letters asking to acknowledge"
+        ),
+    ),
+    Job(
+        "forget-attempts",
+        3600,
+        _in_transaction(lambda session, house: tidy.forget_attempts(session, at=house.clock()), "old attempts forgotten"),
+    ),
+    Job(
+        "mend-schedule",
+        600,
+        _in_transaction(
+            lambda session, house: tidy.mend_schedule(session, at=house.clock()), "deliveries put off for too long made due"
+        ),
+    ),
     Job("prove-domains", 3, _prove_domains),
     Job(
         "auto-approve",

@@ -18,7 +18,9 @@ from syndicator.domain.stories import Event, Rights, Story, StoryVersion
 from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.house import House
 from syndicator.operations.agreements import grants_of
+from syndicator.operations.backfill import state_is_owed
 from syndicator.operations.entries import entry_of, feed_of
+from syndicator.operations.render_feeds import read_feed
 from syndicator.operations.unsubscribe import unsubscribe_url
 from syndicator.render.entry import Entry, Feed
 
@@ -50,7 +52,7 @@ def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: date
         .order_by(Delivery.lane, Delivery.next_attempt_at)
     )
     load = Load()
-    contents = _Contents(house)
+    contents = _Contents(session, house, at)
     rows = session.execute(wanted).all()
     grants = _standing_grants(session, house, [delivery for delivery, _ in rows], at)
     for delivery, version in rows:
@@ -82,8 +84,8 @@ def _standing_grants(
 class _Contents:
     """Entries and feed frames of one load, made once for all who get the same."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, session: Session, house: House, at: datetime) -> None:
+        self.session, self.house, self.at = session, house, at
         self.terms = house.terms
         self._entries: dict[tuple[int, int], Entry] = {}
         self._frames: dict[tuple[str, int], Feed | None] = {}
@@ -94,10 +96,17 @@ class _Contents:
             self._entries[key] = entry_of(story, version, self.terms)
         return self._entries[key]
 
-    def frame(self, feed: str, event: Event, entry: Entry) -> Feed | None:
-        key = (feed, event.seq)
+    def frame(self, delivery: Delivery, event: Event, entry: Entry) -> Feed | None:
+        """Just what changed, or for a new subscriber the whole topic as it stands."""
+        feed = delivery.subscription.feed
+        whole = state_is_owed(delivery, delivery.subscription)
+        key = (feed, 0 if whole else event.seq)
         if key not in self._frames:
-            self._frames[key] = _frame(feed, event, entry, self.house)
+            definition = self.house.catalogue.find(feed)
+            if whole and definition is not None:
+                self._frames[key] = read_feed(self.session, self.house, definition, at=self.at)
+            else:
+                self._frames[key] = _frame(feed, event, entry, self.house)
         return self._frames[key]
 
 
@@ -132,7 +141,7 @@ def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: 
         feeds=tuple(event.feeds),
         entry=entry,
         terms=contents.terms,
-        feed=contents.frame(subscription.feed, event, entry) if subscription.channel is ChannelKind.WEBSUB else None,
+        feed=contents.frame(delivery, event, entry) if subscription.channel is ChannelKind.WEBSUB else None,
         topic=house.vault.unlock(subscription.topic) if subscription.topic else "",
         reason=event.reason,
         subscribed=subscription.feed,

@@ -18,6 +18,7 @@ from syndicator.domain.feeds import FeedEntry, FeedState, selects
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Event, EventType, PubStatus, Story, StoryVersion
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.operations import acknowledge
 from syndicator.operations.archives import reopen
 from syndicator.storage.queries import next_value
 
@@ -66,6 +67,7 @@ def announce(
     if kind not in SILENT:
         _owe(session, event, at)
         _supersede(session, event, at)
+        acknowledge.ask(session, event, at=at)
     return event
 
 

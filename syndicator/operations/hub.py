@@ -20,6 +20,7 @@ from syndicator.domain.publishers import Publisher
 from syndicator.domain.subscriptions import ChannelKind, HubRequest, Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations.agreements import read_viewer
+from syndicator.operations.backfill import owe_state
 from syndicator.operations.keys import find_token
 from syndicator.operations.subscriptions import end
 from syndicator.reasons import Reason
@@ -104,6 +105,7 @@ def settle_hub_request(session: Session, house: House, request: HubRequest, *, a
     topic = read_topic(house, session, house.vault.unlock(request.topic))
     if topic is None:
         return
+    fresh = subscription is None or subscription.state is not SubscriptionState.ACTIVE
     if subscription is None:
         subscription = Subscription(
             public_id=new_id("sub_"), channel=ChannelKind.WEBSUB, created_at=at, websub_key=request.websub_key
@@ -115,3 +117,37 @@ def settle_hub_request(session: Session, house: House, request: HubRequest, *, a
     subscription.secret, subscription.old_secret = request.secret, None
     subscription.state, subscription.state_reason = SubscriptionState.ACTIVE, ""
     subscription.lease_until = at + timedelta(seconds=request.lease_seconds)
+    if fresh:
+        session.flush()
+        owe_state(session, subscription, at=at)
+
+
+def deny_subscriptions(session: Session, publisher_id: int, reason: str, *, at: datetime) -> int:
+    """Tell the callbacks of the publisher's WebSub subscriptions that they are not, or no longer, subscribed (5.2); returns how
+    many. The subscriptions are paused, so that they still hear of kills until their lease ends; subscribing again starts anew.
+    """
+    wanted = select(Subscription).where(
+        Subscription.publisher_id == publisher_id,
+        Subscription.channel == ChannelKind.WEBSUB,
+        Subscription.state == SubscriptionState.ACTIVE,
+    )
+    subscriptions = session.scalars(wanted.with_for_update()).all()
+    for subscription in subscriptions:
+        subscription.state, subscription.state_reason = SubscriptionState.PAUSED, f"denied: {reason}"
+        session.execute(delete(HubRequest).where(HubRequest.websub_key == subscription.websub_key))
+        session.add(
+            HubRequest(
+                mode="denied",
+                websub_key=subscription.websub_key,
+                topic=subscription.topic,
+                callback=subscription.endpoint,
+                host=urlsplit(subscription.endpoint).hostname or "",
+                lease_seconds=0,
+                publisher_id=publisher_id,
+                reason=reason,
+                created_at=at,
+                next_attempt_at=at,
+            )
+        )
+    session.flush()
+    return len(subscriptions)

@@ -122,7 +122,7 @@ def test_a_private_topic_is_pushed_only_while_its_publisher_may_have_it(client: 
         desk.move(publisher, PublisherState.SUSPENDED)
         desk.publish(external_id="after")
         engine.drain_due()
-        assert len(reader.received) == 2
+        assert [request.method for request in reader.received] == ["GET", "POST", "GET"]  # the last one says denied
     engine.close()
     with desk.house.sessions() as session:
         subscription = session.scalars(select(Subscription)).one()
@@ -149,3 +149,52 @@ def test_a_malformed_hub_request_is_told_in_plain_text(client: FlaskClient, desk
 def test_only_our_newsroom_may_ping_the_hub(client: FlaskClient, desk: Desk) -> None:
     assert client.post("/hub", data={"hub.mode": "publish", "hub.url": "x"}).status_code == 401
     assert client.post("/hub", data={"hub.mode": "publish"}, headers=key_of(desk.house, None)).status_code == 204
+
+
+def test_a_new_subscriber_is_sent_the_topic_as_it_stands_and_a_renewal_nothing(client: FlaskClient, desk: Desk) -> None:
+    stories = [desk.publish(external_id=f"story-{number}").story for number in range(3)]
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        assert [request.method for request in reader.received] == ["GET", "POST"]
+        assert all(story.uri.encode() in reader.received[1].body for story in stories)
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        assert [request.method for request in reader.received] == ["GET", "POST", "GET"]
+    engine.close()
+
+
+@pytest.mark.parametrize("state", [PublisherState.SUSPENDED, PublisherState.REVOKED])
+def test_a_publisher_that_may_not_have_a_feed_any_more_is_told_so_at_its_callback(
+    client: FlaskClient, desk: Desk, state: PublisherState
+) -> None:
+    publisher = desk.publisher()
+    _, token = token_of(desk.house, publisher)
+    topic = f"{desk.house.config.site.base_url}/f/{token}/partners.atom"
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url, topic=topic))
+        engine.drain_due()
+        desk.move(publisher, state)
+        engine.drain_due()
+        asked = parse_qs(urlsplit(reader.received[-1].target).query)
+        assert (asked["hub.mode"], asked["hub.topic"]) == (["denied"], [topic])
+        assert state.value in asked["hub.reason"][0]
+    engine.close()
+
+
+def test_one_host_is_asked_to_verify_ten_times_a_minute_at_most(client: FlaskClient, desk: Desk, clock: HandClock) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        for number in range(25):
+            client.post("/hub", data=hub_form(desk, f"{reader.url}/{number}"))
+        engine.drain_due()
+        assert len(reader.received) == 10
+        clock.advance(timedelta(minutes=1))
+        engine.drain_due()
+        assert len(reader.received) == 20
+        clock.advance(timedelta(minutes=1))
+        engine.drain_due()
+        assert len({request.target.partition("?")[0] for request in reader.received}) == 25
+    engine.close()

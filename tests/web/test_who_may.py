@@ -63,6 +63,8 @@ TABLE = {
     "GET /problems/<name>": PUBLIC,
     "GET /receipts/verify": PUBLIC,
     "GET /assets/<name>": PUBLIC,
+    "GET /acknowledge/<token>": "-",
+    "POST /acknowledge/<token>": "-",
     # coming in
     "GET /sign-in": PUBLIC,
     "POST /sign-in": PUBLIC,
