@@ -210,6 +210,37 @@ def test_a_subscription_is_its_publishers_alone(client: FlaskClient, desk: Desk)
     assert refused(client.post(f"{path}/resume", headers=mine), 409, "conflict")
 
 
+def test_a_subscription_can_be_given_another_endpoint(client: FlaskClient, desk: Desk) -> None:
+    publisher = desk.publisher()
+    mine, other = key_of(desk.house, publisher), key_of(desk.house, desk.publisher())
+    path = f"/v1/subscriptions/{desk.subscription(publisher).public_id}"
+    changed = client.patch(path, json={"endpoint": "https://93.184.216.34/new"}, headers=mine).get_json()
+    assert (changed["endpoint"], changed["options"]) == ("https://93.184.216.34/new", {})
+    assert refused(client.patch(path, json={"endpoint": "http://10.0.0.1/"}, headers=mine), 422, "invalid_request")
+    assert refused(client.patch(path, json={"feed": "partners"}, headers=mine), 422, "invalid_request")
+    assert client.patch(path, json={"options": {}}, headers=other).status_code == 404
+
+
+def test_deliveries_are_filtered_and_paged(client: FlaskClient, desk: Desk) -> None:
+    publisher = desk.publisher()
+    headers, first = key_of(desk.house, publisher), desk.subscription(publisher)
+    desk.subscription(publisher, endpoint="https://courier.example/two")
+    foreign = desk.subscription(desk.publisher())
+    story = desk.publish(external_id="a").story
+    desk.publish(external_id="b")
+
+    def listed(query: str) -> list[str]:
+        return [each["story"] for each in client.get(f"/v1/deliveries?{query}", headers=headers).get_json()["deliveries"]]
+
+    assert len(listed("")) == 4
+    assert len(listed(f"subscription={first.public_id}")) == 2
+    assert listed(f"story={story.public_id}") == listed(f"story={story.uri}") == [story.uri] * 2
+    assert listed("state=delivered") == []
+    page = client.get("/v1/deliveries?limit=3", headers=headers).get_json()
+    assert len(listed(f"limit=3&cursor={page['next_cursor']}")) == 1
+    assert client.get(f"/v1/deliveries?subscription={foreign.public_id}", headers=headers).status_code == 404
+
+
 @pytest.mark.parametrize(
     ("change", "status", "reason"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -70,7 +71,7 @@ def test_the_description_is_sound(described: dict[str, Any]) -> None:
         Draft202012Validator.check_schema(schema)
     for _, path, each in operations(described):
         named = {parameter["name"] for parameter in each.get("parameters", []) if parameter["in"] == "path"}
-        assert named == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        assert named == set(re.findall(r"{(\w+)}", path))
     assert "Bearer" in described["info"]["description"]
 
 

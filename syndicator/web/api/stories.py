@@ -61,7 +61,7 @@ class Match(Answer):
 
 
 class StoryPage(Answer):
-    stories: list[Any] = Field(description="ninjs 3.1 objects.")
+    stories: list[Any] = Field(description="ninjs 3.1 objects.", json_schema_extra={"items": {"type": "object"}})
     next_cursor: str | None = Field(description="Null on the last page.")
     matches: list[Match] | None = Field(None, description="One for each story, when words were asked for.")
 
