@@ -35,12 +35,29 @@ from syndicator.web.feeds import feeds
 from syndicator.web.health import health
 from syndicator.web.hub import hub
 from syndicator.web.machines import machines
+from syndicator.web.mail import mail
 from syndicator.web.newsroom import newsroom
 from syndicator.web.portal import portal
 from syndicator.web.receipts import receipts
 from syndicator.web.site import site
 
-BLUEPRINTS = (site, machines, feeds, hub, api, newsroom, acknowledging, health, apply, auth, account, portal, desk, receipts)
+BLUEPRINTS = (
+    site,
+    machines,
+    feeds,
+    hub,
+    api,
+    newsroom,
+    acknowledging,
+    mail,
+    health,
+    apply,
+    auth,
+    account,
+    portal,
+    desk,
+    receipts,
+)
 
 
 def create_app(config: Config, house: House | None = None) -> Flask:

@@ -17,6 +17,8 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Session
 
 from syndicator.carriers import open_carrier
+from syndicator.channels.email import Email
+from syndicator.delivery.digests import Digests
 from syndicator.delivery.engine import count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
 from syndicator.delivery.post_office import PostOffice
@@ -70,6 +72,11 @@ def _send_letters(house: House, _outbound: Outbound) -> str:
     return f"{sent} letters sent" if sent else ""
 
 
+def _send_digests(house: House, _outbound: Outbound) -> str:
+    sent = Digests(house, Email(house.config, open_carrier(house.config))).send_due()
+    return f"{sent} digests sent" if sent else ""
+
+
 def _prove_domains(house: House, outbound: Outbound) -> str:
     count = check_due(house, Prover(outbound, open_resolver()))
     return f"{count} sites asked for their proof" if count else ""
@@ -109,6 +116,7 @@ JOBS = (
             lambda session, house: tidy.mend_schedule(session, at=house.clock()), "deliveries put off for too long made due"
         ),
     ),
+    Job("send-digests", 60, _send_digests),
     Job("prove-domains", 3, _prove_domains),
     Job(
         "auto-approve",

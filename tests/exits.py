@@ -15,16 +15,21 @@ from typing import Any
 from flask.testing import FlaskClient
 from lxml import etree
 
-from syndicator.app import create_app, create_engine
+from syndicator.app import create_app, create_engine, open_outbound
 from syndicator.documents import public_folder
 from syndicator.domain.base import new_id
+from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Story
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations.hub import websub_key
 from syndicator.operations.render_feeds import render_stale
+from syndicator.operations.subscriptions import subscribe
 from syndicator.web.byte_layer import ByteLayer
+from tests.channels.sshd import Sshd
+from tests.channels.wordpress_target import PASSWORD, WordPressTarget
 from tests.desk import Desk
+from tests.mailbox import read_message
 from tests.receiver import Receiver
 from tests.web.callers import key_of, token_of
 
@@ -35,7 +40,7 @@ API_FORMATS = ("ninjs", "newsml", "html", "text", "jsonld", "jsonfeed")
 class Exits:
     """A house with an approved publisher that takes stories in every way there is."""
 
-    def __init__(self, desk: Desk, receiver: Receiver) -> None:
+    def __init__(self, desk: Desk, receiver: Receiver, wordpress: WordPressTarget, sshd: Sshd) -> None:
         self.house: House = desk.house
         app = create_app(desk.house.config, desk.house)
         app.wsgi_app = ByteLayer(app.wsgi_app, public_folder(desk.house.config.data_dir))  # type: ignore[method-assign]
@@ -48,12 +53,30 @@ class Exits:
         desk.subscription(publisher, endpoint=f"{receiver.url}/webhook")
         for fmt in ("rss", "atom", "json"):
             self._subscribe_websub(fmt)
+        self.wordpress, self.folder = wordpress, desk.house.config.data_dir / "dropped"
+        self.folder.mkdir()
+        self._subscribe(publisher, ChannelKind.EMAIL, publisher.email)
+        there = {"user": sshd.user, "host_key": sshd.fingerprint, "folder": str(self.folder), "format": "html"}
+        self._subscribe(publisher, ChannelKind.SFTP, sshd.url, sshd.private_key, there)
+        account = {"user": "desk", "status": "publish", "on_kill": "draft"}
+        self._subscribe(publisher, ChannelKind.WORDPRESS, wordpress.url, PASSWORD, account)
 
     def pushed(self) -> dict[str, str]:
         """Send what is due; returns the newest body that came to each endpoint, {} when nothing came."""
-        before = len(self.receiver.received)
+        before, arrived = len(self.receiver.received), self._arrived()
         self.engine.drain_due()
-        return {request.target: request.body.decode() for request in self.receiver.received[before:]}
+        new = {request.target: request.body.decode() for request in self.receiver.received[before:]}
+        return new | {path.partition(" ")[0]: text for path, text in self._arrived().items() if arrived.get(path) != text}
+
+    def _arrived(self) -> dict[str, str]:
+        """What lies in the mailbox, the folder and the site of those we converse with, by a name that begins with the way."""
+        found = {f"sftp {file.name}": file.read_text() for file in sorted(self.folder.iterdir())}
+        for file in sorted((self.house.config.data_dir / "outbox").glob("*.eml")):
+            text, html = read_message(file.read_bytes()).iter_parts()
+            found |= {f"mail-text {file.name}": text.get_content(), f"mail-html {file.name}": html.get_content()}
+        for number, post in self.wordpress.posts.items():
+            found[f"wordpress {number}"] = json.dumps({name: post[name] for name in ("title", "content", "excerpt")})
+        return found
 
     def served(self, story: Story) -> dict[str, str]:
         """Ask every address that could show `story`, as somebody who may have it."""
@@ -84,6 +107,29 @@ class Exits:
                 cut[path] = text
         return cut
 
+    def _subscribe(
+        self,
+        publisher: Publisher,
+        channel: ChannelKind,
+        endpoint: str,
+        credential: str = "",
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        with self.house.sessions.begin() as session:
+            subscribe(
+                session,
+                self.house,
+                open_outbound(self.house.config),
+                session.get_one(Publisher, publisher.id),
+                feed="latest",
+                channel=channel,
+                endpoint=endpoint,
+                options=options,
+                credential=credential,
+                actor="test",
+                at=self.house.clock(),
+            )
+
     def _subscribe_websub(self, fmt: str) -> None:
         topic = f"{self.house.config.site.base_url}/feeds/latest.{fmt}"
         callback = f"{self.receiver.url}/websub-{fmt}"
@@ -104,9 +150,9 @@ class Exits:
 
 
 @contextmanager
-def exits_of(desk: Desk) -> Iterator[Exits]:
-    with Receiver() as receiver:
-        exits = Exits(desk, receiver)
+def exits_of(desk: Desk, sshd: Sshd) -> Iterator[Exits]:
+    with Receiver() as receiver, WordPressTarget().running() as wordpress:
+        exits = Exits(desk, receiver, wordpress, sshd)
         try:
             yield exits
         finally:

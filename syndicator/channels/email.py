@@ -70,8 +70,7 @@ def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: st
     """Return one letter that tells of all `parcels`, oldest first, each by headline, summary and link; the notice once."""
     first = parcels[0]
     terms = cleaned(first.terms)
-    count = "1 story" if len(parcels) == 1 else f"{len(parcels)} stories"
-    message = _envelope(config, first, f"{title}: {count}", uid)
+    message = _envelope(config, first, f"{title} ({len(parcels)})", uid)
     entries = [cleaned(parcel.entry) for parcel in parcels]
     texts = [f"{title_of(entry)}\n{byline(entry, terms)}\n\n{summary_of(entry)}\n{entry.url}" for entry in entries]
     items = [

@@ -8,9 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from syndicator.app import create_engine
+from syndicator.carriers import open_carrier
+from syndicator.channels.email import Email
 from syndicator.channels.options import read_options
 from syndicator.cli import redelivery
 from syndicator.cli.desk import Desk, say
+from syndicator.delivery.digests import Digests
 from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.errors import InvalidRequest
@@ -168,7 +171,8 @@ def drain(context: typer.Context) -> None:
     desk: Desk = context.obj
     with closing(create_engine(desk.house)) as engine:
         attempts = engine.drain_due()
-    say(f"{attempts} attempts made; nothing more is due now")
+    letters = Digests(desk.house, Email(desk.house.config, open_carrier(desk.house.config))).send_due()
+    say(f"{attempts + letters} attempts made; nothing more is due now")
 
 
 def _read_options(pairs: list[str]) -> dict[str, Any]:

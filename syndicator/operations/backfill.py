@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Select, and_, func, insert, literal, null, select, update
 from sqlalchemy.orm import Session, aliased
 
-from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
+from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.stories import Event, EventType
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
@@ -107,10 +107,11 @@ def _newest(stories: Select[int], after_seq: int) -> Select[int]:
 
 
 def _owe(session: Session, subscription: Subscription, seqs: Sequence[int], at: datetime) -> int:
+    lane, due = (BACKFILL, at) if subscription.digest_at is None else (DIGEST_LANE, subscription.digest_at)
     again = (
         update(Delivery)
         .where(Delivery.subscription_id == subscription.id, Delivery.event_seq.in_(seqs), Delivery.state.in_(MISSED))
-        .values(state=DeliveryState.OWED, next_attempt_at=at, settled_at=None, attempt_count=0, lane=BACKFILL)
+        .values(state=DeliveryState.OWED, next_attempt_at=due, settled_at=None, attempt_count=0, lane=lane)
         .returning(Delivery.id)
     )
     reopened = len(session.scalars(again, execution_options=KEEP).all())
@@ -121,10 +122,10 @@ def _owe(session: Session, subscription: Subscription, seqs: Sequence[int], at: 
         "story_id": Event.story_id,
         "version_number": Event.version_number,
         "state": literal(DeliveryState.OWED.value),
-        "lane": literal(BACKFILL),
+        "lane": literal(lane),
         "created_at": literal(at, type_=Delivery.created_at.type),
         "attempt_count": literal(0),
-        "next_attempt_at": literal(at, type_=Delivery.created_at.type),
+        "next_attempt_at": literal(due, type_=Delivery.created_at.type),
         "last_reason": literal(""),
         "claimed_by": null(),
     }

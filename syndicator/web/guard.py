@@ -94,6 +94,12 @@ def signed_in_required(*, lately: bool = False) -> Callable[[View], View]:
     return _ruled(Rule(anyone=True, lately=lately))
 
 
+def sent_by_others(view: View) -> View:
+    """Let forms of others be posted to the view: its address is the proof, and no cookie counts there (RFC 8058, 3.1)."""
+    view.sent_by_others = True  # type: ignore[attr-defined]
+    return view
+
+
 def signed_in() -> SignedIn | None:
     """Return who is signed in, None for nobody. Pages that caches may keep do not ask."""
     if "signed_in" not in g:
@@ -164,7 +170,8 @@ def enforce() -> ResponseReturnValue | None:
     """Refuse what the view's rule does not allow; None lets the request through."""
     if machine_asks() or request.endpoint is None:
         return None  # programs show a key with each request; no cookie counts for them
-    if request.method not in SAFE_METHODS:
+    view = current_app.view_functions.get(request.endpoint)
+    if request.method not in SAFE_METHODS and not getattr(view, "sent_by_others", False):
         _require_our_form()
     rule = rule_of(request.endpoint)
     if rule is None:

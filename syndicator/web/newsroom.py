@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,7 @@ from syndicator.errors import StoryNotFound
 from syndicator.intake.document import StoryDocument, parse_document
 from syndicator.operations.correct import correct_story
 from syndicator.operations.publish import Outcome, Published, publish_story
+from syndicator.operations.unsubscribe import Bounce, read_report, take_bounce
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.storage.queries import find_story_of, source_called
 from syndicator.web.api.contract import Answer, Body, Moment, Prose, endpoint
@@ -36,6 +37,19 @@ class Correction(Body):
 
 class Withdrawal(Body):
     reason: Prose = Field(description="Told to everyone who had the story.")
+
+
+class BounceTold(Body):
+    """A letter that came back. Either of `email` and `message_id` says which."""
+
+    email: Prose = Field("", max_length=254)
+    message_id: Prose = Field("", max_length=300, description="Of our letter.")
+    lasting: bool = Field(description="Nothing will ever arrive there, or the reader complained: the subscription ends.")
+    detail: Prose = Field("", max_length=200, description="Such as the mail system's status.")
+
+
+class BounceTaken(Answer):
+    subscriptions: list[str] = Field(description="Those concerned.")
 
 
 class StoryStored(Answer):
@@ -125,3 +139,26 @@ def stored(story: Story, outcome: Outcome | None, event: Event | None) -> StoryS
         type=f"story.{event.type.value}" if event else None,
         feeds=event.feeds if event else [],
     )
+
+
+@newsroom.post("/bounces")
+@endpoint()
+def take_bounce_told(order: BounceTold) -> BounceTaken:
+    """Note that a letter came back. A lasting bounce ends the e-mail subscriptions of that address."""
+    return _bounced(Bounce(**order.model_dump()))
+
+
+@newsroom.post("/bounces/report")
+@endpoint()
+def take_bounce_report() -> BounceTaken:
+    """Note that a letter came back, from the mail system's own report as `message/rfc822`: a delivery status notification (RFC
+    3464) or a complaint (RFC 5965)."""
+    require(Scope.NEWSROOM)
+    return _bounced(read_report(request.get_data()))
+
+
+def _bounced(bounce: Bounce) -> BounceTaken:
+    asker, house = require(Scope.NEWSROOM), the_house()
+    with house.sessions.begin() as session:
+        concerned = take_bounce(session, bounce, actor=asker.actor, at=house.clock())
+        return BounceTaken(subscriptions=[subscription.public_id for subscription in concerned])

@@ -1,0 +1,92 @@
+"""Daily digests: what waits for a subscriber's hour leaves in one letter, once.
+
+A story owed to a digest lies in a lane of its own, due at that hour, which the engine does not look at. Corrections and kills are
+in the engine's lanes and never wait. Claims lapse and are settled as the engine's are, so a crash delays a letter and loses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_hex
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from syndicator.channels import Answer, Deferred, Outcome, Parcel
+from syndicator.channels.email import Email, digest_letter, next_digest_at
+from syndicator.channels.options import EmailOptions
+from syndicator.delivery.ledger import KEEP, cancel, unclaimed
+from syndicator.delivery.parcels import load_parcels
+from syndicator.delivery.settling import Result, settle
+from syndicator.domain.deliveries import DIGEST_LANE, OWED, Delivery
+from syndicator.domain.subscriptions import Subscription
+from syndicator.house import House
+from syndicator.operations.render_feeds import render_stale
+from syndicator.storage.engine import reading
+
+LEASE = timedelta(minutes=5)
+STORIES = 200  # in one letter; what is left over comes in the next
+LETTERS = 500  # in one run
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    house: House
+    email: Email
+
+    def send_due(self) -> int:
+        """Send a letter to each subscriber whose hour has come; returns how many left."""
+        at, worker = self.house.clock(), f"digests:{token_hex(8)}"
+        with self.house.sessions.begin() as session:
+            _set_next_hours(session, at)
+        with reading(self.house.sessions) as session:
+            subscriptions = session.scalars(_due(at).with_only_columns(Delivery.subscription_id).distinct().limit(LETTERS)).all()
+        if subscriptions:
+            while render_stale(self.house):
+                """No letter leaves before the documents that a poller would get show its stories."""
+        return sum(self._send(subscription_id, worker, at) for subscription_id in subscriptions)
+
+    def _send(self, subscription_id: int, worker: str, at: datetime) -> int:
+        """Claim what is due to one subscriber, send it, and record what became of it; returns how many letters left."""
+        with self.house.sessions.begin() as session:
+            ids = _claim(session, subscription_id, worker, at)
+        with reading(self.house.sessions) as session:
+            load = load_parcels(session, self.house, ids, at=at)
+        parcels = sorted(load.parcels, key=lambda parcel: parcel.seq)
+        outcome = self._carry(parcels) if parcels else None
+        results = [Result(parcel.delivery_id, outcome, Answer(status=0)) for parcel in parcels if outcome]
+        results += [Result(delivery_id, Deferred("not-made"), Answer(status=0)) for delivery_id in load.unmade]
+        with self.house.sessions.begin() as session:
+            cancel(session, load.refused, worker=worker, at=at)
+            settle(session, self.house, results, worker=worker, at=at, spread={})
+        return 1 if outcome is not None else 0
+
+    def _carry(self, parcels: Sequence[Parcel]) -> Outcome:
+        first = parcels[0]
+        feed = self.house.catalogue.find(first.subscribed)
+        title = f"{self.house.config.site.name}, {feed.title if feed else first.subscribed}"
+        letter = digest_letter(self.house.config, parcels, title, first.uid.replace("dlv_", "dgt_", 1))
+        return self.email.carry(letter, first.endpoint)
+
+
+def _set_next_hours(session: Session, at: datetime) -> None:
+    """Have stories from now on wait for the next day's hour, where this day's has come."""
+    passed = select(Subscription).where(Subscription.digest_at <= at).limit(10_000)
+    for subscription in session.scalars(passed):
+        subscription.digest_at = next_digest_at(EmailOptions.model_validate(subscription.options), at)
+
+
+def _claim(session: Session, subscription_id: int, worker: str, at: datetime) -> Sequence[int]:
+    mine = _due(at).with_only_columns(Delivery.id).where(Delivery.subscription_id == subscription_id)
+    ids = session.scalars(mine.order_by(Delivery.event_seq).limit(STORIES).with_for_update(skip_locked=True)).all()
+    claimed = update(Delivery).where(Delivery.id.in_(ids)).values(claimed_by=worker, claimed_until=at + LEASE)
+    session.execute(claimed, execution_options=KEEP)
+    return ids
+
+
+def _due(at: datetime):  # type: ignore[no-untyped-def]  # its columns are chosen by the callers
+    return select(Delivery).where(
+        Delivery.state == OWED, Delivery.lane == DIGEST_LANE, Delivery.next_attempt_at <= at, unclaimed(at)
+    )
