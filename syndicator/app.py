@@ -36,6 +36,7 @@ from syndicator.web.health import health
 from syndicator.web.hub import hub
 from syndicator.web.machines import machines
 from syndicator.web.mail import mail
+from syndicator.web.metrics import metrics
 from syndicator.web.newsroom import newsroom
 from syndicator.web.portal import portal
 from syndicator.web.receipts import receipts
@@ -51,6 +52,7 @@ BLUEPRINTS = (
     acknowledging,
     mail,
     health,
+    metrics,
     apply,
     auth,
     account,

@@ -136,6 +136,10 @@ class Server(Section):
     workers: PositiveInt = Field(2, description="Web processes; about one per core.")
     trusted_proxies: int = Field(0, ge=0, le=5, description="How many proxies in front set X-Forwarded-*; 0: none is believed.")
     max_body_bytes: PositiveInt = Field(4_194_304, description="Largest request body taken; larger ones get 413.")
+    metrics_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+        description="CIDR networks that may read /metrics; for all others it is not there.",
+    )
 
 
 class Eligibility(Section):

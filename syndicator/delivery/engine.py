@@ -37,6 +37,7 @@ from syndicator.delivery.trials import Trials
 from syndicator.house import House
 from syndicator.operations.mirror import on_many_machines, shown_everywhere
 from syndicator.operations.render_feeds import render_feeds, stale_feeds
+from syndicator.operations.tallies import add_tallies, attempt_counts
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import last_value
 
@@ -45,6 +46,7 @@ LEASE = timedelta(seconds=90)
 MARGIN_SECONDS = 20.0  # a request that starts so long before its claim lapses ends before it
 RENEW_SECONDS = 30.0
 LOOK_FOR_DEAD_SECONDS = 10.0
+TALLY_SECONDS = 5.0
 BATCH = 500
 BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
@@ -90,6 +92,8 @@ class Engine:
     talks: list[Talk] = field(default_factory=list)  # ended, and not yet recorded
     claims_until: float = 0.0  # in ticks; what is under way is ours at least till then
     renewed_at: float = 0.0
+    tally: Counter[tuple[str, str]] = field(default_factory=Counter)  # counted, and not yet added to everybody's
+    tallied_at: float = 0.0
     living: Living | None = None
     pace: Pace | None = None  # only while `run` goes on: who sends what is due and stops does not wait
     looked_for_dead_at: float = 0.0
@@ -114,6 +118,9 @@ class Engine:
         done.claimed = self._claim(up_to_seq) + self._claim_errands()
         self._pump(wait_seconds)
         done.finished += self._record()
+        self.tally["renders", ""] += done.rendered
+        if self.ticks() - self.tallied_at >= TALLY_SECONDS:
+            self._add_tally()
         return done
 
     def run(self, stopping: Callable[[], bool], *, idle_seconds: float = 0.1) -> None:
@@ -149,6 +156,7 @@ class Engine:
             self._pump(0.1)
             self._try(self._record)
         self._try(self._release)
+        self._try(self._add_tally)
         self.close()
 
     def close(self) -> None:
@@ -196,6 +204,14 @@ class Engine:
     def _release(self) -> None:
         with self.house.sessions.begin() as session:
             release(session, [*self.under_way, *self.unread], worker=self.worker)
+
+    def _add_tally(self) -> None:
+        counts = {key: count for key, count in self.tally.items() if count}
+        if counts:
+            with self.house.sessions.begin() as session:
+                add_tallies(session, counts)
+        self.tally.clear()
+        self.tallied_at = self.ticks()
 
     def _look_for_dead(self) -> None:
         """Show that we live, and take back what workers of this machine had claimed when they died."""
@@ -397,6 +413,7 @@ class Engine:
 
     def _log_attempt(self, parcel: Parcel, result: Result) -> None:
         outcome, answer = result.outcome, result.answer
+        self.tally.update(attempt_counts(parcel.channel, type(outcome).__name__.lower(), answer.duration_ms / 1000))
         log.info(
             "attempt delivery=%s channel=%s outcome=%s status=%s ms=%s",
             parcel.uid,
