@@ -137,11 +137,11 @@ def measure(quick: bool) -> list[Figure]:
     need("wrk", "nginx")
     rounds, seconds = (1, 1) if quick else (3, 2)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
-        servers = _start(Path(name), stack)
+        servers = start_servers(Path(name), stack)
         return [_figure(case, servers, rounds, seconds) for case in CASES]
 
 
-def _start(folder: Path, stack: contextlib.ExitStack) -> dict[str, Server]:
+def start_servers(folder: Path, stack: contextlib.ExitStack) -> dict[str, Server]:
     """Start the three servers on the same feed."""
     body = render(stories())
     documents = folder / "documents"

@@ -101,8 +101,8 @@ class Delivery(Base):
     settled_at: Mapped[datetime | None]
     last_reason: Mapped[str] = mapped_column(String(200), default="")
 
-    subscription: Mapped[Subscription] = relationship()
-    event: Mapped[Event] = relationship()
+    subscription: Mapped[Subscription] = relationship(innerjoin=True)
+    event: Mapped[Event] = relationship(innerjoin=True)
 
 
 class Attempt(Base):
@@ -148,7 +148,7 @@ class Acknowledgement(Base):
     overtaken: Mapped[bool] = mapped_column(default=False)  # a newer correction or kill of the story asks instead
 
     publisher: Mapped[Publisher] = relationship()
-    event: Mapped[Event] = relationship()
+    event: Mapped[Event] = relationship(innerjoin=True)
 
 
 class Tally(Base):

@@ -118,7 +118,13 @@ class FeedEntry(Base):
     __table_args__ = (
         Index("ix_feed_entries_order", "feed", "left_at", "published_at", "story_id"),
         Index("ix_feed_entries_story", "story_id"),
-        Index("ix_feed_entries_archive", "feed", "archive"),
+        Index(
+            "ix_feed_entries_archive",
+            "feed",
+            "archive",
+            sqlite_where=text("archive IS NOT NULL"),
+            postgresql_where=text("archive IS NOT NULL"),
+        ),
         # The archive is not in this one, so a change costs the same beside a million older stories.
         Index(
             "ix_feed_entries_head",
@@ -138,7 +144,8 @@ class FeedEntry(Base):
     tombstone: Mapped[bool] = mapped_column(default=False)  # killed or taken down: the head document says so for some days
     archive: Mapped[int | None]  # None: in the head document
 
-    story: Mapped[Story] = relationship()
+    # An outer join with what joins again makes SQLite read every story.
+    story: Mapped[Story] = relationship(innerjoin=True)
 
 
 class FeedArchive(Base):

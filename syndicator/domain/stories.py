@@ -227,7 +227,7 @@ class Event(Base):
     embargoed: Mapped[bool] = mapped_column(default=False)  # told only to publishers trusted with embargoes
     reason: Mapped[str] = mapped_column(Text, default="")  # of a kill or takedown, or what a correction says was wrong
 
-    story: Mapped[Story] = relationship()
+    story: Mapped[Story] = relationship(innerjoin=True)
 
 
 def slug_of(headline: str, limit: int = 80) -> str:

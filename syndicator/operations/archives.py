@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from syndicator.domain.base import Counter
 from syndicator.domain.feeds import FeedArchive, FeedDefinition, FeedEntry
 
+OLDEST_FIRST = (FeedEntry.updated_at, FeedEntry.story_id)
 ARCHIVES_AT_ONCE = 20  # for a feed in one turn of the engine, so that nobody's push waits for a long import
 
 
@@ -25,12 +26,12 @@ def seal(session: Session, definition: FeedDefinition, *, at: datetime) -> bool:
     lock_places(session)
     size, most = definition.archive_size, definition.archive_size * ARCHIVES_AT_ONCE
     in_head = _in_head(definition)
-    some = select(FeedEntry.story_id).where(*in_head).limit(definition.limit + most).subquery()
+    some = select(FeedEntry.story_id).where(*in_head).order_by(*OLDEST_FIRST).limit(definition.limit + most).subquery()
     held = session.scalar(select(func.count()).select_from(some)) or 0
     if held <= definition.limit:
         return True
     full = -(-(held - definition.limit) // size) * size
-    oldest = select(FeedEntry.story_id).where(*in_head).order_by(FeedEntry.updated_at, FeedEntry.story_id).limit(full)
+    oldest = select(FeedEntry.story_id).where(*in_head).order_by(*OLDEST_FIRST).limit(full)
     ids = session.scalars(oldest).all()
     last = newest_archive(session, definition.name)
     mark_stale(session, [(definition.name, last)], at=at)  # it gets a link to its successor
@@ -44,7 +45,7 @@ def seal(session: Session, definition: FeedDefinition, *, at: datetime) -> bool:
 
 def overfull(session: Session, definition: FeedDefinition) -> bool:
     """Say whether the head holds more stories than its limit."""
-    some = select(FeedEntry.story_id).where(*_in_head(definition)).offset(definition.limit).limit(1)
+    some = select(FeedEntry.story_id).where(*_in_head(definition)).order_by(*OLDEST_FIRST).offset(definition.limit).limit(1)
     return session.scalar(some) is not None
 
 

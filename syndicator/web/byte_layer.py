@@ -17,10 +17,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from werkzeug.http import http_date
+
 from syndicator.documents import DamagedDocument, Stored, answer, unpack
+from syndicator.reasons import Reason
+from syndicator.web.refusal import refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from syndicator.web.poll_limits import PollLimits
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,8 @@ FEED_PATH = re.compile(r"/feeds/([a-z0-9][a-z0-9-]{0,62}(?:/archive/[1-9][0-9]{0
 MAX_CACHE_BYTES = 64 * 1024 * 1024  # of document bodies, in one web process
 MAX_REMEMBERED = 64  # different sets of request fields per document; browsers and readers use a handful
 MAX_FIELD_CHARS = 512  # a longer field is answered, not remembered
+MAX_FORMER = 40  # validators of the last ten documents
+SLOWER = "Too many whole documents went to your address. Send the ETag of the last one as If-None-Match: then polling is free."
 
 Stamp = tuple[int, int, int]
 Fields = tuple[str, str | None, str | None, str | None]
@@ -41,7 +49,19 @@ class Held:
     name: str
     stamp: Stamp
     stored: Stored
+    former: tuple[str, ...] = ()  # ETags and dates of the documents before this one, the newest first
     ready: dict[Fields, Ready] = field(default_factory=dict)
+
+    @property
+    def validators(self) -> tuple[str, ...]:
+        """What shows that somebody had this document or one of those before it."""
+        ours = (*self.stored.etags.values(), http_date(self.stored.updated))
+        return (*ours, *self.former)[:MAX_FORMER]
+
+    def had_by(self, environ: WSGIEnvironment) -> bool:
+        """Say whether the asker shows that it had an earlier document."""
+        shown = f"{environ.get('HTTP_IF_NONE_MATCH', '')} {environ.get('HTTP_IF_MODIFIED_SINCE', '')}"
+        return any(validator in shown for validator in self.former)
 
     @property
     def size(self) -> int:
@@ -55,8 +75,9 @@ class ByteLayer:
     it stays small.
     """
 
-    def __init__(self, app: WSGIApplication, folder: Path) -> None:
+    def __init__(self, app: WSGIApplication, folder: Path, limits: PollLimits | None = None) -> None:
         self.app = app
+        self.limits = limits
         self.folder = str(folder)
         self.counts: dict[tuple[str, str, int], int] = {}
         self._held: dict[str, Held] = {}  # by request path, the oldest first
@@ -75,6 +96,10 @@ class ByteLayer:
             environ.get("HTTP_IF_MODIFIED_SINCE"),
         )
         status, headers, body, label = held.ready.get(fields) or _prepare(held, fields, environ)
+        if body and self.limits is not None and (wait := self.limits.wait_seconds(environ, reader=held.had_by(environ))):
+            return refuse(
+                start_response, HTTPStatus.TOO_MANY_REQUESTS, SLOWER, retry_after_seconds=wait, reason=Reason.RATE_LIMITED
+            )
         self.counts[label] = self.counts.get(label, 0) + 1
         start_response(status, headers)
         return body
@@ -96,11 +121,12 @@ class ByteLayer:
     def _load(self, path: str, name: str) -> Held | None:
         """Read a document into memory; None when there is none that is whole, which the application then answers for."""
         file = Path(self.folder, name)
-        self._forget(path)
+        before = self._forget(path)
         try:
             with file.open("rb") as handle:
                 now = os.fstat(handle.fileno())
                 held = Held(name, (now.st_mtime_ns, now.st_ino, now.st_size), unpack(handle.read(), file))
+                held.former = before.validators if before else ()
         except OSError:
             return None
         except DamagedDocument as error:
@@ -117,10 +143,11 @@ class ByteLayer:
             while self._held_bytes > MAX_CACHE_BYTES and len(self._held) > 1:
                 self._held_bytes -= self._held.pop(next(iter(self._held))).size
 
-    def _forget(self, path: str) -> None:
+    def _forget(self, path: str) -> Held | None:
         with self._lock:
             if gone := self._held.pop(path, None):
                 self._held_bytes -= gone.size
+            return gone
 
 
 def _prepare(held: Held, fields: Fields, environ: WSGIEnvironment) -> Ready:

@@ -1,12 +1,11 @@
 """Rate limits: one for each key, one for each address that has none; feeds apart. Told in RateLimit fields and Retry-After.
 
 RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10. A poll that sends validators costs next to nothing and is not counted,
-so that the readers behind one proxy do not hurt each other; public feeds do not even come here (byte_layer.py).
+so that the readers behind one proxy do not hurt each other; public feeds do not even come here (poll_limits.py).
 """
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
 from flask import Flask, Response, g, request
@@ -14,11 +13,10 @@ from flask import Flask, Response, g, request
 from syndicator.errors import AccessDenied, TooManyRequests
 from syndicator.house import House
 from syndicator.web.identity import caller
-from syndicator.web.meter import Meter, Rate, Standing, read_rate
+from syndicator.web.meter import Meter, Rate, Standing, network_of, read_rate
 
 UNCOUNTED = ("/assets/", "/healthz", "/readyz", "/metrics")
 FEEDS = ("/f/", "/feeds/")
-NETWORK_BITS = 64  # of an IPv6 address: what one household or office has to itself
 
 
 class Told(NamedTuple):
@@ -57,25 +55,14 @@ def _asker() -> tuple[str, str] | None:
         return None
     if request.path.startswith(FEEDS):
         asks_again = "If-None-Match" in request.headers or "If-Modified-Since" in request.headers
-        return None if asks_again else ("feed", _network())
+        return None if asks_again else ("feed", network_of(request.remote_addr or ""))
     if request.path.startswith("/v1/"):
         try:
             if key := caller().key:
                 return "key", key.public_id
         except AccessDenied:
             pass  # a wrong key counts against the address, and its view refuses it
-    return "address", _network()
-
-
-def _network() -> str:
-    """Return the caller's IPv4 address, or the network of its IPv6 address."""
-    try:
-        address = ip_address(request.remote_addr or "")
-    except ValueError:
-        return ""
-    if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or int(address) >> NETWORK_BITS)
-    return str(address)
+    return "address", network_of(request.remote_addr or "")
 
 
 def _tell(response: Response) -> Response:

@@ -14,11 +14,13 @@ import os
 import struct
 import threading
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 SLOTS = 65_536
 PROBES = 8  # slots an asker may have; when others fill them all, the one that is nearest to whole gives way
 SLOT = struct.Struct("<Qd")  # fingerprint, instant in seconds since 1970
+NETWORK_BITS = 64  # of an IPv6 address: what one household or office has to itself
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
@@ -44,6 +46,17 @@ def read_rate(text: str) -> Rate:
     """Read `600/minute`, which the settings have checked."""
     amount, _, period = text.partition("/")
     return Rate(int(amount), SECONDS[period])
+
+
+def network_of(address: str) -> str:
+    """Return an IPv4 address as it is, and of an IPv6 one the network; nothing for what is no address."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or int(parsed) >> NETWORK_BITS)
+    return str(parsed)
 
 
 class Meter:

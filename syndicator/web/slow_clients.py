@@ -7,11 +7,14 @@ instead: who must take bodies from the open internet under attack puts nginx in 
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+
+from syndicator.reasons import Reason
+from syndicator.web.refusal import refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -34,7 +37,14 @@ class SlowClientGuard:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if has_body(environ) and not self._is_too_long(environ):
             if not self._slots.acquire(blocking=False):
-                return _refuse(start_response)
+                return refuse(
+                    start_response,
+                    HTTPStatus.SERVICE_UNAVAILABLE,
+                    "Too many requests are being received; please come back.",
+                    retry_after_seconds=RETRY_AFTER_SECONDS,
+                    reason=Reason.RATE_LIMITED,
+                    close=True,  # its body is left unread
+                )
             try:
                 body = environ["wsgi.input"].read(self._most + 1)  # one more than allowed shows that it is too much
             finally:
@@ -70,18 +80,3 @@ def _whole(app: WSGIApplication, environ: WSGIEnvironment, start_response: Start
     finally:
         if hasattr(parts, "close"):
             parts.close()
-
-
-def _refuse(start_response: StartResponse) -> list[bytes]:
-    """Answer 503 with a problem document (RFC 9457); the unread body makes this the connection's last answer."""
-    detail = "Too many requests are being received; please come back."
-    body = json.dumps({"type": "about:blank", "title": "Service Unavailable", "status": 503, "detail": detail}).encode()
-    headers = [
-        ("Content-Type", "application/problem+json"),
-        ("Content-Length", str(len(body))),
-        ("Retry-After", str(RETRY_AFTER_SECONDS)),
-        ("Cache-Control", "no-store"),
-        ("Connection", "close"),
-    ]
-    start_response("503 Service Unavailable", headers)
-    return [body]

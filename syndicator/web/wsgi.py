@@ -9,13 +9,19 @@ import os
 
 from syndicator import log
 from syndicator.app import create_app
-from syndicator.config import load_config
+from syndicator.clock import utc_now
+from syndicator.config import Config, load_config
 from syndicator.documents import public_folder
 from syndicator.process import WEB_PARENT, end_with_parent
 from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.load import LoadShedder
+from syndicator.web.meter import Meter, read_rate
+from syndicator.web.poll_limits import PollLimits
 from syndicator.web.slow_clients import SlowClientGuard
 
-BODY_SLOTS = 8  # of the threads that `serve` gives a worker; the others are for those who send no body
+# Of the threads that `serve` gives a worker: some receive bodies, some work, some wait, and always some are left for polls.
+BODY_SLOTS = 8
+RUNNING, WAITING, WAITING_SECONDS = 16, 12, 2.0
 
 
 def make_application() -> ByteLayer:
@@ -25,10 +31,19 @@ def make_application() -> ByteLayer:
     config = load_config()
     log.configure(config.log.format, config.log.level)
     app = create_app(config)
-    guarded = SlowClientGuard(app.wsgi_app, slots=BODY_SLOTS, max_body_bytes=config.server.max_body_bytes)
-    layer = ByteLayer(guarded, public_folder(config.data_dir))
+    shedder = LoadShedder(app.wsgi_app, running=RUNNING, waiting=WAITING, seconds=WAITING_SECONDS)
+    guarded = SlowClientGuard(shedder, slots=BODY_SLOTS, max_body_bytes=config.server.max_body_bytes)
+    layer = ByteLayer(guarded, public_folder(config.data_dir), poll_limits(config))
     app.extensions["byte_layer"] = layer  # where /metrics finds the polls
     return layer
+
+
+def poll_limits(config: Config) -> PollLimits | None:
+    """Return the limits that the settings ask for; the web processes of a machine count together."""
+    if not config.limits.enabled:
+        return None
+    meter, rate = Meter(config.data_dir / "polls.meter"), read_rate(config.limits.requests_per_address)
+    return PollLimits(meter, rate, trusted_proxies=config.server.trusted_proxies, clock=utc_now)
 
 
 application = make_application()

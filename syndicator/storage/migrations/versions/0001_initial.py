@@ -713,7 +713,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_feed_entries_story_id")),
         sa.PrimaryKeyConstraint("feed", "story_id", name=op.f("pk_feed_entries")),
     )
-    op.create_index("ix_feed_entries_archive", "feed_entries", ["feed", "archive"], unique=False)
+    op.create_index(
+        "ix_feed_entries_archive",
+        "feed_entries",
+        ["feed", "archive"],
+        unique=False,
+        sqlite_where=sa.text("archive IS NOT NULL"),
+        postgresql_where=sa.text("archive IS NOT NULL"),
+    )
     op.create_index(
         "ix_feed_entries_head",
         "feed_entries",
@@ -1001,7 +1008,12 @@ def downgrade() -> None:
         sqlite_where=sa.text("archive IS NULL AND left_at IS NULL"),
         postgresql_where=sa.text("archive IS NULL AND left_at IS NULL"),
     )
-    op.drop_index("ix_feed_entries_archive", table_name="feed_entries")
+    op.drop_index(
+        "ix_feed_entries_archive",
+        table_name="feed_entries",
+        sqlite_where=sa.text("archive IS NOT NULL"),
+        postgresql_where=sa.text("archive IS NOT NULL"),
+    )
     op.drop_table("feed_entries")
     op.drop_index("ix_events_story", table_name="events")
     op.drop_table("events")

@@ -1,0 +1,170 @@
+"""More work than there is room for is turned away, and who polls without care hurts nobody but itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from werkzeug.test import Client
+from werkzeug.wrappers import Response
+
+from syndicator.documents import Document, write_document
+from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.load import LoadShedder
+from syndicator.web.meter import Meter, Rate
+from syndicator.web.poll_limits import DOCUMENTS, PollLimits
+from tests.clocks import HandClock
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+DOCUMENT = Document("application/rss+xml", b"<rss/>", (), datetime(2026, 1, 1, tzinfo=UTC), 60, cors=False, immutable=False)
+RATE = Rate(2, 60)
+MOST = RATE.amount * DOCUMENTS
+
+
+class Slow:
+    """An application that is busy until told."""
+
+    def __init__(self) -> None:
+        self.entered, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            self.entered.release()
+            self.go_on.wait()
+        return Response("done")(environ, start_response)
+
+
+@pytest.fixture
+def meter(tmp_path: Path) -> Iterator[Meter]:
+    opened = Meter(tmp_path / "polls.meter")
+    yield opened
+    opened.close()
+
+
+def layer(tmp_path: Path, meter: Meter, clock: HandClock, trusted_proxies: int = 0) -> Client:
+    write_document(tmp_path, "latest.rss", DOCUMENT)
+    limits = PollLimits(meter, RATE, trusted_proxies=trusted_proxies, clock=clock)
+    return Client(ByteLayer(Response("application", 404), tmp_path, limits))
+
+
+def poll(client: Client, address: str = "192.0.2.1", **fields: str) -> Response:
+    headers = {name.replace("_", "-"): value for name, value in fields.items()}
+    return client.get("/feeds/latest.rss", headers=headers, environ_overrides={"REMOTE_ADDR": address})
+
+
+def test_requests_beyond_the_room_are_refused_at_once_and_the_others_done() -> None:
+    app = Slow()
+    door = LoadShedder(app, running=2, waiting=0, seconds=60)
+    done: list[Response] = []
+    inside = [threading.Thread(target=lambda: done.append(Client(door).get("/slow"))) for _ in range(2)]
+    for thread in inside:
+        thread.start()
+        assert app.entered.acquire(timeout=10)
+    refused = Client(door).get("/")
+    assert (refused.status_code, refused.headers["Retry-After"], refused.headers["Cache-Control"]) == (503, "5", "no-store")
+    assert Client(door).get("/healthz").status_code == 200
+    app.go_on.set()
+    for thread in inside:
+        thread.join()
+    assert [answer.status_code for answer in done] == [200, 200]
+    assert Client(door).get("/").status_code == 200
+
+
+def test_a_burst_waits_a_little_and_is_done() -> None:
+    door = LoadShedder(Response("done"), running=1, waiting=30, seconds=60)
+    done: list[Response] = []
+    burst = [threading.Thread(target=lambda: done.append(Client(door).get("/"))) for _ in range(30)]
+    for thread in burst:
+        thread.start()
+    for thread in burst:
+        thread.join()
+    assert {answer.status_code for answer in done} == {200}
+
+
+def test_who_waits_too_long_is_sent_away() -> None:
+    app = Slow()
+    door = LoadShedder(app, running=1, waiting=5, seconds=0.01)
+    inside = threading.Thread(target=Client(door).get, args=("/slow",))
+    inside.start()
+    assert app.entered.acquire(timeout=10)
+    assert Client(door).get("/").status_code == 503
+    app.go_on.set()
+    inside.join()
+    assert Client(door).get("/").status_code == 200
+
+
+def test_a_fault_gives_its_room_back() -> None:
+    def broken(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        raise RuntimeError("a bug")
+
+    door = LoadShedder(broken, running=1, waiting=0, seconds=0.01)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            Client(door).get("/")
+
+
+def test_an_address_that_fetches_whole_documents_again_and_again_is_told_to_wait(
+    tmp_path: Path, meter: Meter, clock: HandClock
+) -> None:
+    client = layer(tmp_path, meter, clock)
+    answers = [poll(client).status_code for _ in range(MOST + 1)]
+    assert answers == [200] * MOST + [429]
+    refused = poll(client)
+    assert refused.headers["Retry-After"] == "3"
+    assert b"If-None-Match" in refused.data
+    assert poll(client, address="192.0.2.2").status_code == 200
+    clock.advance(timedelta(seconds=3))
+    assert poll(client).status_code == 200
+    assert poll(client).status_code == 429
+
+
+def test_neighbours_that_send_validators_are_served_beside_one_that_does_not(
+    tmp_path: Path, meter: Meter, clock: HandClock
+) -> None:
+    client = layer(tmp_path, meter, clock)
+    first = poll(client)
+    tag, date = first.headers["ETag"], first.headers["Last-Modified"]
+    for _ in range(MOST * 2):
+        poll(client)
+    for _ in range(MOST * 2):
+        assert poll(client, If_None_Match=tag).status_code == 304
+    write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"<new/>", updated=DOCUMENT.updated + timedelta(hours=1)))
+    assert poll(client, If_None_Match=tag).data == b"<new/>"
+    assert poll(client, If_None_Match=f'"x", W/{tag}').data == b"<new/>"
+    assert poll(client, If_Modified_Since=date).data == b"<new/>"
+    for invented in ({}, {"If_None_Match": '"invented"'}, {"User_Agent": "Googlebot"}, {"X_Forwarded_For": "192.0.2.9"}):
+        assert poll(client, **invented).status_code == 429
+
+
+def test_even_readers_do_not_fetch_without_end(tmp_path: Path, meter: Meter, clock: HandClock) -> None:
+    client = layer(tmp_path, meter, clock)
+    tag = poll(client).headers["ETag"]
+    write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"<new/>"))
+    answers = {poll(client, If_None_Match=tag).status_code for _ in range(MOST * 11)}
+    assert answers == {200, 429}
+
+
+def test_behind_our_proxy_the_readers_address_counts(tmp_path: Path, meter: Meter, clock: HandClock) -> None:
+    client = layer(tmp_path, meter, clock, trusted_proxies=1)
+    for _ in range(MOST + 1):
+        last = poll(client, X_Forwarded_For="203.0.113.5")
+    assert last.status_code == 429
+    assert poll(client, X_Forwarded_For="203.0.113.6").status_code == 200
+    assert (
+        poll(client, X_Forwarded_For="203.0.113.6, 203.0.113.5").status_code == 429
+    )  # what the reader wrote itself is not believed
+
+
+def test_one_ipv6_network_is_one_asker(tmp_path: Path, meter: Meter, clock: HandClock) -> None:
+    client = layer(tmp_path, meter, clock)
+    for number in range(MOST + 1):
+        last = poll(client, address=f"2001:db8:1:2::{number:x}")
+    assert last.status_code == 429
+    assert poll(client, address="2001:db8:1:3::1").status_code == 200
