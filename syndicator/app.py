@@ -34,6 +34,7 @@ from syndicator.web.desk import desk
 from syndicator.web.feeds import feeds
 from syndicator.web.health import health
 from syndicator.web.hub import hub
+from syndicator.web.licensing import licensing
 from syndicator.web.machines import machines
 from syndicator.web.mail import mail
 from syndicator.web.metrics import metrics
@@ -44,6 +45,7 @@ from syndicator.web.site import site
 
 BLUEPRINTS = (
     site,
+    licensing,
     machines,
     feeds,
     hub,

@@ -26,6 +26,7 @@ from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
 from syndicator.operations import acknowledge, decide, keep_time, links, sign_in, tidy
+from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.prove_domains import check_due
 from syndicator.operations.pull import due_sources, pull_source
@@ -143,6 +144,11 @@ JOBS = (
         "report-quiet-sources",
         3600,
         _in_transaction(lambda session, house: report_quiet(session, house, at=house.clock()), "silent sources reported"),
+    ),
+    Job(
+        "tally-attempts",
+        60,
+        _in_transaction(lambda session, house: tally_attempts(session, at=house.clock()), "attempts summed up by day"),
     ),
     Job(
         "expire-approvals",

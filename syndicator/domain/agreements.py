@@ -78,6 +78,7 @@ class Take(Base):
         Index("ix_takes_publisher", "publisher_id", "first_taken_at"),
         Index("ix_takes_agreement", "agreement_id", "first_taken_at"),
         Index("ix_takes_story", "story_id"),
+        Index("ix_takes_first", "first_taken_at", "story_id"),
     )
 
     publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"), primary_key=True)

@@ -60,6 +60,7 @@ class Counter(Base):
     """A number that only grows, without gaps: the row stays locked until the transaction that took a value ends.
 
     Rows: `events` (event log) and `audit`. A transaction that takes both takes `events` first, so none waits in a circle.
+    And `tallied_attempts`, up to which attempt the days are summed up.
     """
 
     __tablename__ = "counters"

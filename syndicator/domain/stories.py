@@ -139,6 +139,13 @@ class Story(Base):
         Index("ix_stories_updated", "updated_at", "id"),
         Index("ix_stories_published", "published_at", "id"),  # newest first: the front, /latest, the sitemap
         Index(
+            "ix_stories_withdrawn",
+            "published_at",
+            "id",
+            sqlite_where=text("pubstatus <> 'usable'"),
+            postgresql_where=text("pubstatus <> 'usable'"),
+        ),
+        Index(
             "ix_stories_embargo_due",
             "embargoed_until",
             sqlite_where=text("released_at IS NULL"),

@@ -1,4 +1,4 @@
-"""The public pages: front, latest, story, feeds, license, licensing. Read only; the API, portal and desk live elsewhere.
+"""The public pages: front, latest, story, feeds, license. Read only; the API, portal and desk live elsewhere.
 
 Every story passes the gate as anybody would. An embargoed, unknown or not syndicated story is the same 404; one that was out and
 may no longer be used is a 410 that says so. A page costs at most three queries. What is copied from a story page has addresses
@@ -199,12 +199,6 @@ def license_version(version: str) -> ResponseReturnValue:
     )
     shown = Markup(notice_html(as_it_read))  # noqa: S704 -- the renderer escapes what it is made of
     return page("license.html", terms=as_it_read, notice=shown, duties=found.duties, in_force=False)
-
-
-@site.get("/licensing")
-def licensing() -> ResponseReturnValue:
-    """Whom to ask for more than the free-use terms give."""
-    return page("licensing.html")
 
 
 @site.get("/problems/<name>")

@@ -23,6 +23,7 @@ from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherDomain
 from syndicator.house import House
 from syndicator.operations import evidence, members
+from syndicator.operations.inquiries import ask
 from syndicator.operations.keys import create_key
 from syndicator.operations.letters import write_letter
 from tests.applicants import Applicants
@@ -43,6 +44,7 @@ TECHNICIANS_OBJECT = "s -yny ---"
 MEMBERS_OBJECT = "s -yyy ---"
 STAFF = "s ---- yyy"
 LICENSING = "s ---- nyy"
+EDITOR = "s ---- yny"
 ADMIN = "s ---- nny"
 
 TABLE = {
@@ -60,6 +62,8 @@ TABLE = {
     "GET /apply/confirm/<token>": "-",
     "POST /apply/confirm/<token>": "-",
     "GET /licensing": PUBLIC,
+    "POST /licensing": PUBLIC,
+    "GET /licensing/asked": PUBLIC,
     "GET /problems/<name>": PUBLIC,
     "GET /receipts/verify": PUBLIC,
     "GET /assets/<name>": PUBLIC,
@@ -150,6 +154,40 @@ TABLE = {
     "POST /desk/publishers/<publisher_id>/<any(suspend, reinstate, revoke):move>": LICENSING,
     "GET /desk/what-if": LICENSING,
     "GET /desk/": STAFF,
+    "GET /desk/charts/<name>.svg": "s ---- ---",  # there is no chart of that name
+    "GET /desk/publishers": LICENSING,
+    "GET /desk/publishers/<publisher_id>": LICENSING,
+    "GET /desk/publishers/<publisher_id>/credentials/<key_id>/revoke": LICENSING,
+    "POST /desk/publishers/<publisher_id>/credentials/<key_id>/revoke": LICENSING,
+    "GET /desk/inquiries": LICENSING,
+    "GET /desk/inquiries/<inquiry_id>": LICENSING,
+    "POST /desk/inquiries/<inquiry_id>/reply": LICENSING,
+    "POST /desk/inquiries/<inquiry_id>/note": LICENSING,
+    "POST /desk/inquiries/<inquiry_id>/take": LICENSING,
+    "POST /desk/inquiries/<inquiry_id>/close": LICENSING,
+    "POST /desk/inquiries/<inquiry_id>/open": LICENSING,
+    "GET /desk/stories": EDITOR,
+    "GET /desk/stories/<public_id>": EDITOR,
+    "GET /desk/stories/<public_id>/correct": EDITOR,
+    "POST /desk/stories/<public_id>/correct": EDITOR,
+    "GET /desk/stories/<public_id>/withdraw/<how>": EDITOR,
+    "POST /desk/stories/<public_id>/withdraw/<how>": EDITOR,
+    "GET /desk/why": STAFF,
+    "GET /desk/feeds": EDITOR,
+    "GET /desk/sources": EDITOR,
+    "POST /desk/sources": EDITOR,
+    "POST /desk/sources/<name>/pull": "s ---- -n-",  # there is no source of that name
+    "POST /desk/sources/<name>/pause": "s ---- -n-",
+    "POST /desk/sources/<name>/resume": "s ---- -n-",
+    "GET /desk/sources/<name>/remove": "s ---- -n-",
+    "POST /desk/sources/<name>/remove": "s ---- -n-",
+    "GET /desk/jobs": EDITOR,
+    "GET /desk/deliveries": STAFF,
+    "POST /desk/deliveries/replay": STAFF,
+    "GET /desk/deliveries/<uid>": STAFF,
+    "POST /desk/deliveries/<uid>/replay": STAFF,
+    "GET /desk/audit": ADMIN,
+    "GET /desk/exports/<kind>/<form>": "s ---- nn-",  # there is no export of that kind
     "GET /desk/letters": LICENSING,
     "GET /desk/letters/<letter_id>": LICENSING,
     "POST /desk/letters/<letter_id>/again": LICENSING,
@@ -226,6 +264,17 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         letter = write_letter(session, house, "note", to="a@b.example", at=house.clock(), heading="Hello", words="Hello.")
         key, _ = create_key(session, ours, actor="test", at=house.clock(), name="CMS")
         application, figure = _application(session, house, ours)
+        inquiry = ask(
+            session,
+            house,
+            name="Ann",
+            email="ann@film.example",
+            organisation="",
+            subject="Film",
+            words="May we?",
+            address="192.0.2.7",
+            at=house.clock(),
+        )
     subscription = desk.subscription(ours)
     story = Newsroom(house).publish("River gauges go live")
     with house.sessions() as session:
@@ -248,6 +297,10 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "key_id": key.public_id,
         "subscription_id": subscription.public_id,
         "channel": "webhook",
+        "publisher_id": ours.public_id,
+        "inquiry_id": inquiry.public_id,
+        "how": "takedown",
+        "form": "csv",
         "uid": delivery_uid(subscription.public_id, delivery.event_seq),
         "slug": "river-gauges-go-live",
         "kind": "html",

@@ -1,6 +1,31 @@
 """The desk, where the newsroom's staff works. One module a subject; each registers its views on `blueprint.desk`."""
 
-from syndicator.web.desk import applications, letters, start, users  # registers their views
+from syndicator.web.desk import (  # registers their views
+    applications,
+    charts,
+    deliveries,
+    inquiries,
+    letters,
+    publishers,
+    records,
+    start,
+    stories,
+    users,
+    works,
+)
 from syndicator.web.desk.blueprint import desk
 
-__all__ = ["applications", "desk", "letters", "start", "users"]
+__all__ = [
+    "applications",
+    "charts",
+    "deliveries",
+    "desk",
+    "inquiries",
+    "letters",
+    "publishers",
+    "records",
+    "start",
+    "stories",
+    "users",
+    "works",
+]

@@ -10,7 +10,16 @@ desk = Blueprint("desk", __name__, url_prefix="/desk", template_folder="../templ
 PAGES = (
     ("desk.start", "Overview"),
     ("desk.applications_page", "Applications"),
+    ("desk.publishers_page", "Publishers"),
+    ("desk.inquiries_page", "Inquiries"),
+    ("desk.stories_page", "Stories"),
+    ("desk.feeds_page", "Feeds"),
+    ("desk.sources_page", "Sources"),
+    ("desk.deliveries_page", "Deliveries"),
+    ("desk.why_page", "Why?"),
     ("desk.letters_page", "Letters"),
+    ("desk.jobs_page", "Jobs"),
+    ("desk.audit_page", "Audit"),
     ("desk.users_page", "Staff"),
 )
 

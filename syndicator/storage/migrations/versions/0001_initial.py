@@ -619,6 +619,14 @@ def upgrade() -> None:
     op.create_index("ix_stories_published", "stories", ["published_at", "id"], unique=False)
     op.create_index("ix_stories_released", "stories", ["released_at", "id"], unique=False)
     op.create_index("ix_stories_updated", "stories", ["updated_at", "id"], unique=False)
+    op.create_index(
+        "ix_stories_withdrawn",
+        "stories",
+        ["published_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("pubstatus <> 'usable'"),
+        postgresql_where=sa.text("pubstatus <> 'usable'"),
+    )
     op.create_table(
         "subscriptions",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -826,6 +834,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("publisher_id", "story_id", name=op.f("pk_takes")),
     )
     op.create_index("ix_takes_agreement", "takes", ["agreement_id", "first_taken_at"], unique=False)
+    op.create_index("ix_takes_first", "takes", ["first_taken_at", "story_id"], unique=False)
     op.create_index("ix_takes_publisher", "takes", ["publisher_id", "first_taken_at"], unique=False)
     op.create_index("ix_takes_story", "takes", ["story_id"], unique=False)
     op.create_table(
@@ -991,6 +1000,7 @@ def downgrade() -> None:
     op.drop_table("trials")
     op.drop_index("ix_takes_story", table_name="takes")
     op.drop_index("ix_takes_publisher", table_name="takes")
+    op.drop_index("ix_takes_first", table_name="takes")
     op.drop_index("ix_takes_agreement", table_name="takes")
     op.drop_table("takes")
     op.drop_table("story_versions")
@@ -1030,6 +1040,12 @@ def downgrade() -> None:
     op.drop_index("ix_subscriptions_publisher", table_name="subscriptions")
     op.drop_index("ix_subscriptions_owed", table_name="subscriptions")
     op.drop_table("subscriptions")
+    op.drop_index(
+        "ix_stories_withdrawn",
+        table_name="stories",
+        sqlite_where=sa.text("pubstatus <> 'usable'"),
+        postgresql_where=sa.text("pubstatus <> 'usable'"),
+    )
     op.drop_index("ix_stories_updated", table_name="stories")
     op.drop_index("ix_stories_released", table_name="stories")
     op.drop_index("ix_stories_published", table_name="stories")
