@@ -28,7 +28,7 @@ from tests.conftest import BASE_URL
 from tests.web.newsroom import Newsroom
 
 NOTICE = "is available without charge to any eligible news publisher"
-PAGES = ("/", "/latest", "/feeds", "/license", "/licensing", "/problems/killed")
+PAGES = ("/", "/latest", "/feeds", "/license", "/problems/killed")
 
 
 def read(visitor: FlaskClient, path: str, status: int = 200) -> Any:

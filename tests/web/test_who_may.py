@@ -67,7 +67,6 @@ TABLE = {
     "GET /problems/<name>": PUBLIC,
     "GET /receipts/verify": PUBLIC,
     "GET /assets/<name>": PUBLIC,
-    "GET /metrics": PUBLIC,  # to loopback, where tests come from
     "GET /acknowledge/<token>": "-",
     "POST /acknowledge/<token>": "-",
     # coming in
@@ -297,7 +296,6 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "key_id": key.public_id,
         "subscription_id": subscription.public_id,
         "channel": "webhook",
-        "publisher_id": ours.public_id,
         "inquiry_id": inquiry.public_id,
         "how": "takedown",
         "form": "csv",

@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from syndicator.storage.engine import reading
 from syndicator.web.desk.blueprint import desk
 from syndicator.web.guard import staff_required
 from syndicator.web.identity import the_house
+
+# pygal puts a finder for its plugins, of which there are none here, into every import from now on: Python warns of it each time.
+sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder).__module__ != "pygal"]
 
 DAYS = 14
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
