@@ -42,6 +42,7 @@ from syndicator.web.newsroom import newsroom
 from syndicator.web.portal import portal
 from syndicator.web.receipts import receipts
 from syndicator.web.site import site
+from syndicator.web.superdesk import superdesk
 
 BLUEPRINTS = (
     site,
@@ -61,6 +62,7 @@ BLUEPRINTS = (
     portal,
     desk,
     receipts,
+    superdesk,
 )
 
 

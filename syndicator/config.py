@@ -216,6 +216,11 @@ class Intake(Section):
     max_document_bytes: PositiveInt = Field(52_428_800, description="Largest document taken from a source, unpacked.")
     max_story_bytes: PositiveInt = Field(2_000_000, description="Largest story taken.")
     parse_timeout_seconds: Seconds = Field(20.0, description="Time for parsing one document, in a process of its own.")
+    superdesk_key: str = Field(
+        "",
+        pattern=r"^$|^\S{20,}$",
+        description="Secret that Superdesk signs its HTTP Push with, 20 characters or more; empty: every push is refused.",
+    )
 
 
 class Mail(Section):

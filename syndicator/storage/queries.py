@@ -36,6 +36,14 @@ def insert_once(session: Session, table: type[Base], rows: Sequence[Mapping[str,
     session.execute(statement, list(rows))
 
 
+def insert_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> bool:
+    """Insert `row` and say whether it was new; somebody who inserts the same just now is waited for."""
+    dialect = session.get_bind().dialect.name
+    statement = (sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)).values(**row)
+    key = next(iter(table.__table__.primary_key))
+    return session.execute(statement.on_conflict_do_nothing().returning(key)).first() is not None
+
+
 def last_value(session: Session, counter: str) -> int:
     """Return the newest committed number of `counter`, 0 before the first."""
     return session.execute(select(Counter.value).where(Counter.name == counter)).scalar_one_or_none() or 0

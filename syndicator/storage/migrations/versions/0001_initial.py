@@ -200,6 +200,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_publishers_name_look"), "publishers", ["name_look"], unique=False)
     op.create_table(
+        "pushes_taken",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_pushes_taken")),
+    )
+    op.create_table(
         "remembered_requests",
         sa.Column("holder", sa.String(length=32), nullable=False),
         sa.Column("key_hash", sa.String(length=64), nullable=False),
@@ -1111,6 +1117,7 @@ def downgrade() -> None:
     op.drop_table("shared_documents")
     op.drop_index("ix_remembered_requests_claimed", table_name="remembered_requests")
     op.drop_table("remembered_requests")
+    op.drop_table("pushes_taken")
     op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
     op.drop_table("publishers")
     op.drop_table("notice_versions")
