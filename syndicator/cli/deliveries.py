@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("resume")(resume)
     group.command("rotate-secret")(rotate_secret)
     group.command("sign-with-key")(sign_with_key)
+    group.command("set-credential")(set_credential)
     group.command("remove")(remove)
     app.add_typer(group, name="subscription")
     deliveries = typer.Typer(help="What is owed, sent and given up.", no_args_is_help=True)
@@ -135,6 +136,24 @@ def sign_with_key(context: typer.Context, subscription_id: str) -> None:
         found = subscribing.get_subscription(session, subscription_id)
         key = subscribing.sign_with_key(session, desk.house, found, actor=desk.actor, at=desk.house.clock())
     desk.show({"id": subscription_id, "public_key": key})
+
+
+def set_credential(context: typer.Context, subscription_id: str, credential: typer.FileText) -> None:
+    """Log in by another password or private key from now on, read from a file (- reads it from the terminal)."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        subscribing.revise(
+            session,
+            desk.house,
+            desk.outbound,
+            subscribing.get_subscription(session, subscription_id),
+            endpoint=None,
+            options=None,
+            credential=credential.read().strip("\r\n"),
+            actor=desk.actor,
+            at=desk.house.clock(),
+        )
+    say(f"{subscription_id} logs in by what you gave")
 
 
 def remove(context: typer.Context, subscription_id: str) -> None:

@@ -9,9 +9,10 @@ import typer
 
 from syndicator.cli.desk import Desk, say
 from syndicator.domain.deliveries import Delivery, DeliveryState
-from syndicator.errors import NotFound
+from syndicator.errors import InvalidRequest, NotFound
 from syndicator.operations import deliveries as looking
 from syndicator.operations.backfill import backfill as owe_backfill
+from syndicator.operations.destinations import try_login
 from syndicator.operations.explain import explain, story_meant
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.subscriptions import get_subscription
@@ -26,8 +27,17 @@ def register(subscriptions: typer.Typer, deliveries: typer.Typer) -> None:
 
 
 def test(context: typer.Context, subscription_id: str) -> None:
-    """Have an example sent to a webhook; `subscription show` says what came of it."""
+    """Have an example sent to a webhook (`subscription show` says what came of it), or log in where SFTP or WordPress lead."""
     desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        found = get_subscription(session, subscription_id)
+    if found.channel.logs_in:
+        credential = desk.house.vault.unlock(found.secret or "")
+        trouble = try_login(desk.outbound, found.channel, found.endpoint, found.options, credential, desk.house.clock())
+        if trouble:
+            raise InvalidRequest(trouble, "credential")
+        say(f"{found.endpoint} lets us in")
+        return
     with desk.house.sessions.begin() as session:
         found = get_subscription(session, subscription_id)
         trial = ask_for_trial(session, found, actor=desk.actor, at=desk.house.clock())

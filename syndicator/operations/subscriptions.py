@@ -48,7 +48,8 @@ def subscribe(
     """
     definition = house.catalogue.get(feed)
     decide_feed(read_viewer(session, house, publisher, at=at), definition, at).require()
-    chosen = destinations.check(outbound, publisher, channel, endpoint, options or {}, credential)
+    owner = session.get_one(Publisher, publisher.id)  # the caller's may be detached, and its sites are read
+    chosen = destinations.check(outbound, owner, channel, endpoint, options or {}, credential)
     secret = new_webhook_secret() if channel is ChannelKind.WEBHOOK else ""
     subscription = Subscription(
         public_id=new_id("sub_"),

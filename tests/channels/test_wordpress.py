@@ -66,6 +66,16 @@ def test_a_story_becomes_one_post_and_a_correction_changes_it(partner: Partner, 
     assert (copy.remote_id, copy.version, copy.sent, copy.story_id) == (first["id"], 2, "", story.id)
 
 
+def test_what_was_put_where_is_kept_in_either_database(house: House, site: WordPressTarget) -> None:
+    with to_site(house, site) as partner:
+        for headline in ("First", "Second"):
+            partner.desk.publish(headline=headline)
+            assert partner.drain() == ("delivered", "")
+        assert [(copy.remote_id, copy.version, copy.url) for copy in partner.copies] == [
+            (only(site)["id"], 2, f"{site.url}?p={only(site)['id']}")
+        ]
+
+
 @pytest.mark.parametrize("wish", ["trash", "draft"])
 def test_a_kill_takes_the_post_off_the_site(small_house: House, site: WordPressTarget, wish: str) -> None:
     with to_site(small_house, site, on_kill=wish) as partner:

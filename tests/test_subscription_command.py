@@ -1,0 +1,55 @@
+"""`syndicator subscription` for ways out that log in: the account is tried first, and the password shown nowhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from syndicator.cli import app
+from syndicator.errors import InvalidRequest
+from tests.channels.wordpress_target import PASSWORD, WordPressTarget
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def site() -> Iterator[WordPressTarget]:
+    with WordPressTarget().running() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SYNDICATOR_SITE__FEEDS_DIR", str(ROOT / "feeds"))
+    monkeypatch.setenv("SYNDICATOR_OUTBOUND__ALLOW_NETWORKS", '["127.0.0.0/8"]')
+    (tmp_path / "right").write_text(f"{PASSWORD}\n")
+    (tmp_path / "wrong").write_text("wrong\n")
+    return tmp_path
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_an_account_is_tried_before_it_is_kept_and_again_when_asked(folder: Path, site: WordPressTarget) -> None:
+    run("init", "--email", "chief@desk.example")
+    run("publisher", "add", "Courier", "--domain", "courier.example", "--email", "wire@courier.example")
+    run("publisher", "approve", "courier.example", "--reason", "known")
+    order = ["subscription", "add", "--publisher", "courier.example", "--feed", "latest", "--channel", "wordpress"]
+    order += ["--to", site.url, "--option", "user=desk", "--option", 'categories={"Floods": 1}']
+    with pytest.raises(InvalidRequest, match="did not take the application password"):
+        run(*order, "--credential", "wrong")
+    added: dict[str, Any] = json.loads(run("--json", *order, "--credential", "right"))
+    assert (added["channel"], added["state"], "secret" in added) == ("wordpress", "active", False)
+    assert PASSWORD not in json.dumps(added) + run("subscription", "show", added["id"])
+    assert "lets us in" in run("subscription", "test", added["id"])
+    run("subscription", "set-credential", added["id"], "wrong")
+    with pytest.raises(InvalidRequest, match="did not take the application password"):
+        run("subscription", "test", added["id"])
