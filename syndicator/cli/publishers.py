@@ -15,6 +15,7 @@ from syndicator.errors import InvalidRequest
 from syndicator.operations import eligibility, members
 from syndicator.operations import keys as credentials
 from syndicator.operations import publishers as deciding
+from syndicator.storage.engine import reading
 
 Reason = Annotated[str, typer.Option(help="The publisher reads it.")]
 Who = Annotated[str, typer.Argument(metavar="PUBLISHER", help="Id, domain, e-mail address or name.")]
@@ -115,7 +116,7 @@ def check(context: typer.Context, publisher: Who) -> None:
     """Judge a publisher by the policy: each item, its verdict and why."""
     desk: Desk = context.obj
     house = desk.house
-    with house.sessions() as session:
+    with reading(house.sessions) as session:
         found = deciding.get_publisher(session, publisher)
         policy = eligibility.policy_of(house.config)
         judged = eligibility.checklists(session, policy, [found], at=house.clock())[found.id]
@@ -132,7 +133,7 @@ def what_if(
     """Say which approved publishers would no longer pass under another floor. Changes nothing."""
     desk: Desk = context.obj
     house = desk.house
-    with house.sessions() as session:
+    with reading(house.sessions) as session:
         fallen = eligibility.what_if(session, house.config, minimum=minimum, at=house.clock())
     records = [
         {

@@ -1,4 +1,4 @@
-"""Backup: the database, the keys and the feed catalogue in one tar, made while the service runs; and the way back.
+"""Backup: the database, the keys, evidence files and the feed catalogue in one tar, made during service; and the way back.
 
 A backup holds secrets (the keys, and what they lock), so its file is its owner's alone. The settings file is not in it, nor what
 can be made anew (feed documents). A restore goes only into a database without stories, publishers or audit entries, so it never
@@ -33,7 +33,9 @@ from syndicator.domain.stories import Event, Story
 from syndicator.errors import BackupFailed
 from syndicator.storage import schema
 
-MEMBER = re.compile(r"(manifest\.json|database\.(sqlite|dump)|keys/[A-Za-z0-9][\w.-]*|feeds/[a-z0-9][a-z0-9-]*\.toml)")
+MEMBER = re.compile(
+    r"(manifest\.json|database\.(sqlite|dump)|keys/[A-Za-z0-9][\w.-]*|evidence/[0-9a-f]{64}|feeds/[a-z0-9][a-z0-9-]*\.toml)"
+)
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -73,6 +75,9 @@ def backup(engine: Engine, config: Config, file: Path) -> Manifest:
                     tar.add(folder / name, name)
                 for key in _files(config.data_dir / "keys", "*"):
                     tar.add(key, f"keys/{key.name}")
+                for evidence in _files(config.data_dir / "evidence", "[0-9a-f][0-9a-f]/*"):
+                    if re.fullmatch("[0-9a-f]{64}", evidence.name):  # nothing that is still being written
+                        tar.add(evidence, f"evidence/{evidence.name}")
                 for feed in _files(config.site.feeds_dir, "*.toml"):
                     tar.add(feed, f"feeds/{feed.name}")
             handle.flush()
@@ -90,6 +95,7 @@ def restore(engine: Engine, config: Config, file: Path) -> Restored:
         source = folder / DATABASES[manifest.database]
         (_fill_sqlite if manifest.database == "sqlite" else _fill_postgres)(engine, source)
         keys = _restore_keys(folder / "keys", config.data_dir / "keys")
+        _restore_evidence(folder / "evidence", config.data_dir / "evidence")
         feeds, kept = _restore_feeds(folder / "feeds", config.site.feeds_dir)
     schema.upgrade(engine)
     _forget_documents(engine)
@@ -210,6 +216,15 @@ def _restore_keys(source: Path, target: Path) -> list[str]:
         key.chmod(0o600)
         key.replace(target / key.name)
     return [key.name for key in keys]
+
+
+def _restore_evidence(source: Path, target: Path) -> None:
+    """Put each file where operations/evidence.py looks for it: by the first two digits of its hash."""
+    for file in _files(source, "*"):
+        place = target / file.name[:2]
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.chmod(0o600)
+        file.replace(place / file.name)
 
 
 def _restore_feeds(source: Path, target: Path) -> tuple[list[str], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
@@ -16,10 +17,13 @@ from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Source, SourceKind
 from syndicator.errors import BackupFailed
 from syndicator.house import House
+from syndicator.operations.evidence import file_of, keep_file
 from syndicator.storage import schema
 from syndicator.storage.backup import backup, check, restore
 from syndicator.storage.engine import open_engine, open_sessions
 from syndicator.vault import open_vault
+
+EVIDENCE = b"%PDF-1.7 what an applicant gave"
 
 
 @pytest.fixture
@@ -39,7 +43,8 @@ def other_config(config: Config, tmp_path: Path) -> Config:
 
 @pytest.fixture
 def file(house: House, tmp_path: Path) -> Path:
-    """A backup of a house with one publisher."""
+    """A backup of a house with one publisher and one evidence file."""
+    keep_file(house.config.data_dir, EVIDENCE)
     with house.sessions.begin() as session:
         session.add(publisher(house))
     file = tmp_path / "night.tar"
@@ -68,6 +73,9 @@ def test_what_was_backed_up_comes_back_elsewhere(house: House, file: Path, elsew
     with open_sessions(elsewhere)() as session:
         assert session.scalars(select(Publisher.name)).all() == ["Zoë’s Gazette"]
     assert open_vault(other_config.data_dir).unlock(locked) == "a subscriber's secret"
+    digest = hashlib.sha256(EVIDENCE).hexdigest()
+    assert file_of(other_config.data_dir, digest).read_bytes() == EVIDENCE
+    assert file_of(other_config.data_dir, digest).stat().st_mode & 0o777 == 0o600
     assert "latest.toml" in restored.feeds
     assert (other_config.site.feeds_dir / "latest.toml").read_bytes() == (
         house.config.site.feeds_dir / "latest.toml"

@@ -108,7 +108,7 @@ def test_from_the_form_to_the_terms(stage: Stage) -> None:
     assert browser.post("/portal/application/sites/courier.example/check", page="/portal/application").status_code == 303
     page = browser.get("/portal/application")
     assert "being checked" in page.text
-    assert '<meta http-equiv="refresh"' in page.text
+    assert "data-watch" in page.text
     with stage.house.sessions.begin() as session:
         application = session.scalars(select(Application)).one()
         stage.applicants.prove(session, application.publisher_id)

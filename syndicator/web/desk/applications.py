@@ -66,7 +66,7 @@ def applications_page() -> ResponseReturnValue:
     house, at = the_house(), the_house().clock()
     wanted = queue.Wanted(request.args.get("state", type=ApplicationState), request.args.get("owner", "")[:254])
     after = request.args.get("after", 0, type=int)
-    with house.sessions() as session:
+    with reading(house.sessions) as session:
         found = queue.applications(session, wanted, after=after, limit=PAGE + 1)
         shown = found[:PAGE]
         publishers = [application.publisher for application in shown]
@@ -229,7 +229,7 @@ def what_if_page() -> ResponseReturnValue:
     if not digits.isascii() or not digits.isdigit() or len(digits) > 12:
         form.minimum.errors = ["Give a whole number, such as 250,000."]
         return render_template("desk/what_if.html", form=form, present=present, minimum=None, fallen=[]), 422
-    with house.sessions() as session:
+    with reading(house.sessions) as session:
         fallen = eligibility.what_if(session, house.config, minimum=int(digits), at=house.clock())
     return render_template("desk/what_if.html", form=form, present=present, minimum=int(digits), fallen=fallen)
 
@@ -245,7 +245,7 @@ def age(since: datetime | None, at: datetime) -> str:
 
 def _page(application_id: str, *, wrong: tuple[str, DecisionForm] | None = None) -> str:
     house, at = the_house(), the_house().clock()
-    with house.sessions() as session:
+    with reading(house.sessions) as session:
         application = decide.get_application(session, application_id)
         publisher = application.publisher
         forms = _forms(application)

@@ -76,13 +76,15 @@ def application_page() -> ResponseReturnValue:
 @portal.post("/application")
 @member_required(MemberRole.OWNER)
 def save_application() -> ResponseReturnValue:
-    """Save the draft; with the other button, send it too."""
+    """Save the draft; with the other buttons, send it too, or send it as it is."""
     form, house, at = PortalForm(), the_house(), the_house().clock()
-    sending = request.form.get("do") == "send"
+    button = request.form.get("do", "save")
+    sending = button != "save"
     try:
-        answers = read_answers(form.given())
-        with house.sessions.begin() as session:
-            apply.save(session, apply.changeable_application(session, mine().publisher_id), answers, at=at)
+        if button != "send-unchanged":
+            answers = read_answers(form.given())
+            with house.sessions.begin() as session:
+                apply.save(session, apply.changeable_application(session, mine().publisher_id), answers, at=at)
         if sending:
             with house.sessions.begin() as session:
                 application = apply.changeable_application(session, mine().publisher_id)
@@ -170,7 +172,7 @@ def begin_application() -> ResponseReturnValue:
 
 def _page(*, form: PortalForm | None = None, figure: FigureForm | None = None) -> str:
     house, at = the_house(), the_house().clock()
-    with house.sessions() as session:
+    with reading(house.sessions) as session:
         publisher = session.get_one(Publisher, mine().publisher_id)
         application = apply.find_application(session, publisher.id)
         judged = eligibility.checklists(session, eligibility.policy_of(house.config), [publisher], at=at)[publisher.id]
@@ -189,7 +191,6 @@ def _page(*, form: PortalForm | None = None, figure: FigureForm | None = None) -
             proof=PROOF,
             changeable=changeable,
             may_begin=apply.may_begin(publisher, application, at=at) and mine().role is MemberRole.OWNER,
-            checking=any(domain.check_wanted_at for domain in publisher.domains),
             sending="Send the answer"
             if application and application.state is ApplicationState.MORE_INFO
             else "Send the application",

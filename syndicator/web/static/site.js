@@ -1,5 +1,7 @@
-// Copy buttons, and nothing else. Without this file, or without a clipboard, every link still leads to what it would copy.
+// Copy buttons, and parts of a page that wait for an answer. Without this file, or without a clipboard, every link still leads
+// to what it would copy or show.
 //
+// data-watch           this part, by its id, is taken anew from its page every few seconds until it waits no more
 // data-copy            the text itself
 // data-copy-from       an address whose text is fetched and copied; data-copy-as="text/html" copies it as formatted text
 "use strict";
@@ -47,3 +49,19 @@ if (navigator.clipboard?.write) {
     control.addEventListener("click", copy);
   }
 }
+
+const LOOK_AGAIN_MS = 2000;
+const LOOKS = 60;
+
+async function watch(part, looks) {
+  if (looks === 0) return;
+  await new Promise((done) => { setTimeout(done, LOOK_AGAIN_MS); });
+  let fresh = null;
+  try {
+    fresh = new DOMParser().parseFromString(await fetched(location.pathname), "text/html").getElementById(part.id);
+  } catch { /* the next look may do better */ }
+  if (fresh && !("watch" in fresh.dataset)) part.replaceChildren(...fresh.childNodes), part.className = fresh.className;
+  else watch(part, looks - 1);
+}
+
+for (const part of document.querySelectorAll("[data-watch]")) watch(part, LOOKS);
