@@ -88,7 +88,7 @@ class Take(Base):
     way: Mapped[Way] = mapped_column(choice(Way))
     agreement_id: Mapped[int | None] = mapped_column(ForeignKey("agreements.id"))  # None: under the free-use license
 
-    story: Mapped[Story] = relationship()
+    story: Mapped[Story] = relationship(innerjoin=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

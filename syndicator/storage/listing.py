@@ -95,17 +95,21 @@ def best_stories(
 ) -> Sequence[Story]:
     """Return stories that hold `words`, best match first, after the first `skip`."""
     found = matching(session.get_bind().dialect, words)
-    question, published_at, _ = _in_order(wanted)
+    hits = select(found.story_id.label("story_id"), found.rank.label("rank")).where(found.condition).cte("hits")
+    hits = hits.prefix_with("MATERIALIZED", dialect="sqlite")  # else it may ask the index of words anew for each story
     question = (
-        question.join_from(Story, found.story_id.table, found.story_id == Story.id)
-        .where(
-            found.condition, available(at, embargo_trusted=embargo_trusted, licensed=licensed), *_conditions(wanted, published_at)
-        )
-        .order_by(found.rank, Story.published_at.desc(), Story.id.desc())
+        select(Story)
+        .join(hits, hits.c.story_id == Story.id)
+        .where(available(at, embargo_trusted=embargo_trusted, licensed=licensed))
+        .where(*_conditions(wanted, Story.published_at.expression), *_labelled(wanted.labels))
+        .order_by(hits.c.rank, Story.published_at.desc(), Story.id.desc())
         .offset(skip)
         .limit(limit)
         .options(joinedload(Story.current))
     )
+    if wanted.feed is not None:
+        held = select(FeedEntry.story_id).where(FeedEntry.feed == wanted.feed, FeedEntry.left_at.is_(None))
+        question = question.where(Story.id.in_(held))
     return session.scalars(question).all()
 
 
@@ -123,12 +127,13 @@ def _in_order(wanted: Wanted) -> tuple[Select[Story], ColumnElement[datetime], C
         question = question.join(StoryLabel, StoryLabel.story_id == Story.id)
         question = question.where(StoryLabel.kind == kind, StoryLabel.key == key)
         published_at, story_id = StoryLabel.published_at.expression, StoryLabel.story_id.expression
-    for kind, key in labels:
-        named = select(StoryLabel.story_id).where(
-            StoryLabel.kind == kind, StoryLabel.key == key, StoryLabel.published_at == Story.published_at
-        )
-        question = question.where(named.where(StoryLabel.story_id == Story.id).correlate(Story).exists())
-    return question, published_at, story_id
+    return question.where(*_labelled(labels)), published_at, story_id
+
+
+def _labelled(labels: list[tuple[LabelKind, str]]) -> list[ColumnElement[bool]]:
+    """Say that a story has each of `labels`, one look into the labels' primary key for each."""
+    named = select(StoryLabel.story_id).where(StoryLabel.published_at == Story.published_at, StoryLabel.story_id == Story.id)
+    return [named.where(StoryLabel.kind == kind, StoryLabel.key == key).correlate(Story).exists() for kind, key in labels]
 
 
 def _conditions(wanted: Wanted, published_at: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
