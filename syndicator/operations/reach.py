@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from syndicator.domain.agreements import Take
-from syndicator.domain.deliveries import Delivery, DeliveryState
+from syndicator.domain.deliveries import Acknowledgement, Delivery, DeliveryState
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.publishers import FeedToken, Publisher
 from syndicator.domain.stories import Event, EventType, Story
@@ -29,6 +29,8 @@ class Holder:
     ways: list[str] = field(default_factory=list)
     told: str = ""  # what became of the newest correction or end of the story, in words; empty while there is none
     told_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Reach:
     def told(self) -> int:
         return sum(holder.told_at is not None for holder in self.holders)
 
+    @property
+    def acknowledged(self) -> int:
+        return sum(holder.acknowledged_at is not None for holder in self.holders)
+
 
 def reach_of(session: Session, story: Story, public_feeds: frozenset[str]) -> Reach:
     """Return who had `story`: pushes and takes are known to the copy, of token feeds only who has looked since it was there."""
@@ -55,14 +61,17 @@ def reach_of(session: Session, story: Story, public_feeds: frozenset[str]) -> Re
     _polled(session, feeds, ways)
     news = _news(session, story)
     told = _told(session, story, news) if news else {}
+    words = _acknowledged(session, news) if news else {}
     names = session.execute(
         select(Publisher.id, Publisher.public_id, Publisher.name).where(Publisher.id.in_(list(ways)[:MOST_PUBLISHERS]))
     )
     holders = [
-        Holder(name, public_id, ways[key], *told.get(key, ("not sent by push" if news else "", None)))
+        Holder(
+            name, public_id, ways[key], *told.get(key, ("not sent by push" if news else "", None)), *words.get(key, (None, ""))
+        )
         for key, public_id, name in names
     ]
-    holders.sort(key=lambda holder: (holder.told_at is not None, holder.name.casefold()))
+    holders.sort(key=lambda each: (each.acknowledged_at is not None, each.told_at is not None, each.name.casefold()))
     return Reach(holders, open_subscriptions, sorted(public_feeds & feeds.keys()), news)
 
 
@@ -116,3 +125,10 @@ def _told(session: Session, story: Story, news: Event) -> dict[int, tuple[str, d
         elif publisher_id not in told:
             told[publisher_id] = (f"push {state.value.replace('_', ' ')}", None)
     return told
+
+
+def _acknowledged(session: Session, news: Event) -> dict[int, tuple[datetime | None, str]]:
+    """Return who has said to have acted on `news`, and in whose name."""
+    wanted = select(Acknowledgement.publisher_id, Acknowledgement.acknowledged_at, Acknowledgement.acknowledged_by)
+    wanted = wanted.where(Acknowledgement.event_seq == news.seq).limit(MOST_PUBLISHERS)
+    return {publisher_id: (at, by) for publisher_id, at, by in session.execute(wanted)}

@@ -209,3 +209,61 @@ def test_what_belongs_to_another_publisher_is_not_there(
     assert owner.post(f"/portal/deliveries/{uid}/replay").status_code == 404
     for path in ("/portal/deliveries", "/portal/subscriptions", "/portal/why?story=x"):
         assert "secret.example" not in owner.get(path).text
+
+
+def test_a_new_partner_is_led_to_its_first_story(
+    owner: Browser, house: House, desk: Desk, ours: Publisher, clock: HandClock
+) -> None:
+    with house.sessions.begin() as session:
+        session.get_one(Publisher, ours.id).terms_version = ""
+    assert 'href="/portal/terms"' in owner.get("/portal/").text
+    with house.sessions.begin() as session:
+        session.get_one(Publisher, ours.id).terms_version = house.config.license.version
+    page = owner.get("/portal/").text
+    assert "Copy a feed address" in page
+    secret = make_key(owner)
+    assert "See the first one arrive" in owner.get("/portal/").text
+    owner.client.get("/v1/stories", headers={"Authorization": f"Bearer {secret}"})
+    assert "To your first story" not in owner.get("/portal/").text
+
+
+def test_a_kill_is_acknowledged_once_and_the_desk_sees_it(
+    owner: Browser, house: House, desk: Desk, ours: Publisher, newsroom: Newsroom
+) -> None:
+    desk.subscription(ours)
+    story = newsroom.publish("River gauges go live")
+    newsroom.kill(story, "The numbers were invented.")
+    page = owner.get("/portal/acknowledgements").text
+    assert "The numbers were invented." in page
+    assert "waits for your word" in owner.get("/portal/").text
+    path = re.findall(r'action="(/portal/acknowledgements/\d+)"', page)[0]
+    assert owner.post(path).status_code == 303
+    assert "Nothing to act on" in owner.get("/portal/acknowledgements").text
+
+
+@pytest.mark.parametrize(
+    ("channel", "form", "field"),
+    [
+        ("email", {"endpoint": "me@elsewhere.example", "frequency": "instant", "hour": "7", "timezone": "UTC"}, "endpoint"),
+        ("email", {"endpoint": "", "frequency": "daily", "hour": "7", "timezone": "Mars/Base"}, "timezone"),
+        ("wordpress", {"endpoint": "https://127.0.0.1:8443", "user": "wire", "credential": ""}, "credential"),
+        (
+            "sftp",
+            {"endpoint": "sftp://127.0.0.1:2222", "user": "u", "credential": "p", "host_key": "x", "format": "ninjs"},
+            "host_key",
+        ),
+    ],
+)
+def test_each_channel_says_at_its_field_what_is_wrong(owner: Browser, channel: str, form: dict[str, str], field: str) -> None:
+    answer = owner.post(f"/portal/subscriptions/new/{channel}", {"feed": "latest", **form})
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+
+
+def test_mail_is_subscribed_to_without_any_secret(owner: Browser, house: House, ours: Publisher) -> None:
+    form = {"feed": "latest", "endpoint": ours.email, "frequency": "daily", "hour": "6", "timezone": "Europe/Paris"}
+    answer = owner.post("/portal/subscriptions/new/email", form)
+    assert answer.status_code == 201
+    assert "Signing secret" not in answer.text
+    with house.sessions() as session:
+        assert session.scalars(select(Subscription)).one().options["hour"] == 6

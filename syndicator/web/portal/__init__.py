@@ -3,6 +3,7 @@
 from syndicator.web.portal import (
     application,
     deliveries,
+    duties,
     feeds,
     keys,
     members,
@@ -13,4 +14,16 @@ from syndicator.web.portal import (
 )  # registers their views
 from syndicator.web.portal.blueprint import portal
 
-__all__ = ["application", "deliveries", "feeds", "keys", "members", "portal", "start", "stories", "subscriptions", "terms"]
+__all__ = [
+    "application",
+    "deliveries",
+    "duties",
+    "feeds",
+    "keys",
+    "members",
+    "portal",
+    "start",
+    "stories",
+    "subscriptions",
+    "terms",
+]

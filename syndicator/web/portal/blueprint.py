@@ -16,6 +16,8 @@ PAGES = (
     ("portal.subscriptions_page", "Subscriptions"),
     ("portal.deliveries_page", "Deliveries"),
     ("portal.why_page", "Why?"),
+    ("portal.acknowledgements_page", "Kills"),
+    ("portal.use_page", "Use"),
     ("portal.members_page", "Members"),
     ("portal.terms_page", "Terms"),
 )

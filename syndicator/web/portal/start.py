@@ -10,7 +10,12 @@ from flask.typing import ResponseReturnValue
 from syndicator.access import decide_viewer, viewer_of
 from syndicator.domain.accounts import SignIn
 from syndicator.errors import NotFound
+from syndicator.operations.acknowledge import pending_acknowledgements
+from syndicator.operations.find_publishers import last_signs
+from syndicator.operations.keys import keys_of, tokens_of
+from syndicator.operations.subscriptions import subscriptions_of
 from syndicator.reasons import Reason
+from syndicator.storage.engine import reading
 from syndicator.web.guard import me, member_required, mine
 from syndicator.web.identity import the_house
 from syndicator.web.portal.blueprint import portal
@@ -28,9 +33,7 @@ class Standing:
 
 
 STANDINGS = {
-    Reason.OK: Standing(
-        "Approved", "good", "You may take stories. They are waiting in the feeds.", "/feeds", "Look at the feeds"
-    ),
+    Reason.OK: Standing("Approved", "good", "You may take stories.", "/portal/stories", "Read the newest stories"),
     Reason.APPLICATION_PENDING: Standing(
         "Not decided yet",
         "warn",
@@ -59,17 +62,74 @@ STANDINGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the way to the first story. `next`: it is this one's turn."""
+
+    title: str
+    words: str
+    done: bool
+    next: bool = False
+    path: str = ""
+    action: str = ""
+    others: tuple[tuple[str, str], ...] = ()
+
+
+def steps_to_first_story(reason: Reason, *, ways: bool, arrived: bool) -> list[Step]:
+    """Return what is left to do, once approved; nothing when stories arrive, or when the gate says no for another reason."""
+    if arrived or reason not in {Reason.OK, Reason.TERMS_NOT_ACCEPTED}:
+        return []
+    signed = reason is Reason.OK
+    return [
+        Step("Be approved", "The licensing team has approved you.", done=True),
+        Step(
+            "Accept the terms",
+            "An owner accepts them once for all of you.",
+            done=signed,
+            next=not signed,
+            path="/portal/terms",
+            action="Read and accept the terms",
+        ),
+        Step(
+            "Choose how stories come to you",
+            "Copy a feed's address, make a key for the API, or have stories sent to your server, mailbox, folder or WordPress.",
+            done=signed and ways,
+            next=signed and not ways,
+            path="/portal/feeds",
+            action="Copy a feed address",
+            others=(("Make an API key", "/portal/keys"), ("Have them sent to you", "/portal/subscriptions")),
+        ),
+        Step(
+            "See the first one arrive",
+            "As soon as one has, this list goes away. Until then you can read and copy stories here.",
+            done=False,
+            next=signed and ways,
+            path="/portal/stories",
+            action="Read stories now",
+            others=(("Look at the deliveries", "/portal/deliveries"),),
+        ),
+    ]
+
+
 @portal.get("/")
 @member_required()
 def start() -> ResponseReturnValue:
     house, person, membership = the_house(), me(), mine()
     publisher = membership.publisher
     decision = decide_viewer(viewer_of(publisher, house.config.license.version), house.clock())
+    with reading(house.sessions) as session:
+        signs = last_signs(session, publisher.id)
+        ways = bool(keys_of(session, publisher.id) or tokens_of(session, publisher.id))
+        ways = ways or bool(subscriptions_of(session, publisher.id))
+        pending = len(pending_acknowledgements(session, publisher.id))
     return render_template(
         "portal/start.html",
         publisher=publisher,
         role=membership.role,
         standing=STANDINGS[decision.reason],
+        steps=steps_to_first_story(decision.reason, ways=ways, arrived=any(signs.values())),
+        signs=signs,
+        pending=pending,
         others=[each for each in person.memberships if each is not membership],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -12,7 +13,7 @@ from syndicator.access import decide_feed
 from syndicator.domain.accounts import MemberRole
 from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.errors import AddressRefused, Conflict, InvalidRequest, NotFound
-from syndicator.operations import deliveries, subscriptions
+from syndicator.operations import backfill, deliveries, subscriptions, try_out
 from syndicator.storage.engine import reading
 from syndicator.web.guard import actor, member_required, mine
 from syndicator.web.identity import the_house, the_outbound
@@ -21,6 +22,7 @@ from syndicator.web.portal.channels import FORMS, ChannelForm
 from syndicator.web.portal.own import own, own_viewer, standing
 
 RECENT = 10
+SPANS = {"1": "the last day", "7": "the last week", "30": "the last month"}
 
 
 @portal.get("/subscriptions")
@@ -61,11 +63,12 @@ def create_subscription(channel: str) -> ResponseReturnValue:
                 channel=form.kind,
                 endpoint=form.endpoint.data or "",
                 options=form.options(),
+                credential=form.secret(),
                 actor=actor(),
                 at=house.clock(),
             )
     except (InvalidRequest, AddressRefused, NotFound) as error:
-        form.blame(error if isinstance(error, InvalidRequest) else InvalidRequest(str(error), "endpoint"))
+        form.blame(_at_its_field(error))
         return _form_page(form, 422)
     return render_template("portal/secret.html", subscription=made, secret=secret, made=True), 201
 
@@ -76,7 +79,35 @@ def subscription_page(subscription_id: str) -> ResponseReturnValue:
     with reading(the_house().sessions) as session:
         found = _own(session, subscription_id)
         recent = deliveries.deliveries_of(session, mine().publisher_id, before_id=2**62, limit=RECENT, subscription_id=found.id)
-    return render_template("portal/subscription.html", subscription=found, deliveries=recent)
+        trials = try_out.trials_of(session, found, limit=3)
+    return render_template("portal/subscription.html", subscription=found, deliveries=recent, trials=trials, spans=SPANS)
+
+
+@portal.post("/subscriptions/<subscription_id>/test")
+@member_required(MemberRole.TECHNICIAN)
+def try_subscription(subscription_id: str) -> ResponseReturnValue:
+    """Have an example sent to the endpoint; what came of it stands on the page within seconds."""
+
+    def ask(session: Session, found: Subscription) -> str:
+        try_out.ask_for_trial(session, found, actor=actor(), at=the_house().clock())
+        return "An example is on its way. Load this page again in a few seconds to see what your server answered."
+
+    return _do(subscription_id, ask)
+
+
+@portal.post("/subscriptions/<subscription_id>/backfill")
+@member_required(MemberRole.TECHNICIAN)
+def backfill_subscription(subscription_id: str) -> ResponseReturnValue:
+    """Have older stories sent."""
+
+    def fill(session: Session, found: Subscription) -> str:
+        days, at = request.form.get("days", ""), the_house().clock()
+        if days not in SPANS:
+            raise InvalidRequest("Choose how far back.", "days")
+        count = backfill.backfill(session, found, actor=actor(), at=at, since=at - timedelta(days=int(days)))
+        return f"{count} older stories are on their way, behind what is new."
+
+    return _do(subscription_id, fill)
 
 
 @portal.post("/subscriptions/<subscription_id>/pause")
@@ -150,6 +181,11 @@ def _do(subscription_id: str, change: Callable[[Session, Subscription], str]) ->
     except Conflict as error:
         flash(str(error), "bad")
     return redirect(url_for("portal.subscription_page", subscription_id=subscription_id), 303)
+
+
+def _at_its_field(error: InvalidRequest | AddressRefused | NotFound) -> InvalidRequest:
+    field = error.field if isinstance(error, InvalidRequest) else None
+    return InvalidRequest(str(error), (field or "endpoint").removeprefix("options."))
 
 
 def _form(channel: str) -> ChannelForm:
