@@ -26,7 +26,7 @@ def build(folder: Path, feeds: Path = FEEDS) -> Path:
     site = {"base_url": "http://127.0.0.1", "data_dir": str(folder / "var"), "feeds_dir": str(feeds)}
     lines = [f"{key} = {json.dumps(value)}" for key, value in site.items()]
     outbound = '[outbound]\nallow_networks = ["127.0.0.0/8"]'
-    file.write_text("\n".join(["[site]", *lines, outbound, '[log]\nlevel = "error"\n']))
+    file.write_text("\n".join(["[site]", *lines, outbound, "[limits]\nenabled = false", '[log]\nlevel = "error"\n']))
     house = open_house(load_config(file))
     upgrade(house.engine)
     with house.sessions.begin() as session:

@@ -5,13 +5,15 @@ token or HTTP Basic, and the answers for those that do not exist. A poll costs o
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
-from syndicator.access import ANYBODY, decide_feed
+from syndicator.access import ANYBODY, Viewer, decide_feed, viewer_of
 from syndicator.documents import answer, document_path, private_folder, public_folder, read_document
 from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import FeedToken
@@ -64,7 +66,7 @@ def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Respons
     house, at = the_house(), the_house().clock()
     with reading(house.sessions) as session:
         token = find_token(session, secret)
-        viewer = read_viewer(session, house, token.publisher, at=at) if token else ANYBODY
+        viewer = _viewer(session, token, definition, at) if token else ANYBODY
     if token is None:
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "This feed token is not known or has been revoked.")
     if token.feed != definition.name:
@@ -74,6 +76,13 @@ def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Respons
         with house.sessions.begin() as session:
             session.execute(update(FeedToken).where(FeedToken.id == token.id).values(last_used_at=at))
     return _serve(private_folder(house.config.data_dir), key, private=True)
+
+
+def _viewer(session: Session, token: FeedToken, definition: FeedDefinition, at: datetime) -> Viewer:
+    """Return who holds `token`; agreements are looked up only for a feed that one must open, since this is asked at each poll."""
+    if definition.licensed:
+        return read_viewer(session, the_house(), token.publisher, at=at)
+    return viewer_of(token.publisher, the_house().config.license.version)
 
 
 def _serve(folder: Path, key: str, *, private: bool) -> Response:

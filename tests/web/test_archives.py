@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -232,13 +233,10 @@ def test_a_change_costs_the_same_beside_a_long_archive(desk: Desk) -> None:
         """Statements sent and documents written for one more story, at the same fill of the head."""
         documents = public_folder(desk.house.config.data_dir) / "small"
         before = {file: file.stat().st_mtime_ns for file in documents.rglob("*.*")}
-        statements: list[str] = []
-        count = lambda *facts: statements.append(facts[2])  # noqa: E731
-        event.listen(desk.house.engine, "before_cursor_execute", count)
-        story(desk, next(numbers))
-        render_stale(desk.house)
-        event.remove(desk.house.engine, "before_cursor_execute", count)
-        return len(statements), sum(before.get(file) != file.stat().st_mtime_ns for file in documents.rglob("*.*"))
+        with statements(desk.house) as sent:
+            story(desk, next(numbers))
+            render_stale(desk.house)
+        return len(sent), sum(before.get(file) != file.stat().st_mtime_ns for file in documents.rglob("*.*"))
 
     numbers = iter(range(1000))
     for _ in range(LIMIT + 2 * SIZE):
@@ -250,6 +248,51 @@ def test_a_change_costs_the_same_beside_a_long_archive(desk: Desk) -> None:
     render_all(desk.house)
     assert [cost() for _ in range(2 * SIZE)] == few
     assert max(written for _, written in few) <= 6  # the new archive, and its predecessor's link, in three formats
+
+
+def test_a_rendering_finds_its_stories_by_index(desk: Desk) -> None:
+    """An outer join with stories, which join their source, once made SQLite read every story there is."""
+    for number in range(LIMIT + SIZE):
+        story(desk, number)
+    with statements(desk.house) as sent:
+        render_all(desk.house)
+    with desk.house.engine.connect() as connection:
+        connection.exec_driver_sql("ANALYZE")
+        plans = [
+            row[3]
+            for statement, values in sent
+            if statement.startswith(("SELECT", "UPDATE"))
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
+    assert any("ix_feed_entries_head" in plan for plan in plans)
+    assert not [plan for plan in plans if plan.startswith(("MATERIALIZE", "SCAN stor", "SCAN feed_e", "SCAN feed_a"))]
+
+
+def test_a_private_poll_costs_one_look_up(desk: Desk, app: Flask) -> None:
+    story(desk, 0)
+    render_all(desk.house)
+    publisher = desk.publisher()
+    with desk.house.sessions.begin() as session:
+        given = session.merge(publisher)
+        _, token = create_token(session, desk.house.catalogue, given, "closed", actor="test", at=desk.house.clock())
+    client = app.test_client()
+    assert client.get(f"/f/{token}/closed.rss").status_code == 200  # its use is noted once a minute
+    with statements(desk.house) as sent:
+        assert client.get(f"/f/{token}/closed.rss").status_code == 200
+    assert len([statement for statement, _ in sent if statement.startswith(("SELECT", "UPDATE"))]) == 1
+
+
+@contextmanager
+def statements(house: House) -> Iterator[list[tuple[str, Any]]]:
+    """Collect what is sent to the database meanwhile, with its values."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
+        sent.append((statement, values))
+
+    event.listen(house.engine, "before_cursor_execute", note)
+    yield sent
+    event.remove(house.engine, "before_cursor_execute", note)
 
 
 def test_a_long_import_is_archived_in_parts(desk: Desk, get: Get) -> None:
