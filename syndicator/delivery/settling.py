@@ -165,6 +165,9 @@ def _judge_endpoint(
         cancel_owed(session, subscription.id, "the subscription has ended", at=at)
         tell_owner(session, house, subscription, Told.ENDED, outcome.reason, at=at)
         return
+    if isinstance(outcome, Refused):  # of this delivery alone; the endpoint works
+        tell_owner(session, house, subscription, Told.GIVEN_UP, outcome.reason, at=at)
+        return
     subscription.failing_since = subscription.failing_since or at
     subscription.failures_in_row += 1
     rests = [rest_after(subscription.failures_in_row, spread)]

@@ -15,7 +15,7 @@ from syndicator.channels import Accepted
 from syndicator.channels.wordpress import Copy, WordPress, check_login
 from syndicator.config import Config
 from syndicator.domain.stories import Image, Rights
-from syndicator.domain.subscriptions import ChannelKind
+from syndicator.domain.subscriptions import ChannelKind, Told
 from syndicator.errors import InvalidRequest
 from syndicator.house import House
 from tests.channels.parcels import parcel
@@ -134,6 +134,8 @@ def test_a_copy_the_partner_changed_is_left_alone_and_reported(partner: Partner,
     assert "changed its copy" in reason
     assert "Our own view." in only(site)["content"]
     assert partner.copies[0].changed_there
+    told = partner.now()
+    assert (told.told, told.failing_since, told.failures_in_row) == (Told.GIVEN_UP, None, 0)  # it is no fault of the site
     partner.desk.kill(story)
     assert partner.drain() == ("delivered", "")
     assert only(site)["status"] == "trash"
