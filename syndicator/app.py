@@ -30,6 +30,7 @@ from syndicator.web.acknowledge import acknowledging
 from syndicator.web.api import api
 from syndicator.web.apply import apply
 from syndicator.web.auth import auth
+from syndicator.web.beacon import beacon
 from syndicator.web.desk import desk
 from syndicator.web.feeds import feeds
 from syndicator.web.health import health
@@ -63,6 +64,7 @@ BLUEPRINTS = (
     desk,
     receipts,
     superdesk,
+    beacon,
 )
 
 

@@ -25,7 +25,7 @@ from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import acknowledge, decide, keep_time, links, sign_in, tidy
+from syndicator.operations import acknowledge, decide, keep_time, links, republications, sign_in, tidy
 from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.prove_domains import check_due
@@ -91,6 +91,11 @@ def _forget_old(session: Session, house: House) -> int:
     )
 
 
+def _check_republications(house: House, outbound: Outbound) -> str:
+    count = republications.check_due(house, outbound)
+    return f"{count} reported pages looked at" if count else ""
+
+
 def _recheck_withdrawn(house: House, outbound: Outbound) -> str:
     count = recheck_withdrawn(house, outbound)
     return f"{count} stories taken down that their source withdrew" if count else ""
@@ -140,6 +145,7 @@ JOBS = (
     ),
     Job("pull-sources", 15, _pull_sources),
     Job("recheck-withdrawn", 600, _recheck_withdrawn),
+    Job("check-republications", 300, _check_republications),
     Job(
         "report-quiet-sources",
         3600,

@@ -11,6 +11,7 @@ from syndicator.errors import Conflict, InvalidRequest, StoryKilled
 from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.announce import announce
+from syndicator.operations.republications import check_after_withdrawal
 from syndicator.storage.queries import get_story, get_version
 from syndicator.storage.search import forget
 
@@ -49,6 +50,7 @@ def _withdraw(
     story.withdrawn_reason = reason.strip()
     version = _emptied(session, story, status, at)
     event = announce(session, house.catalogue, story, version, kind, at=at, reason=reason.strip())
+    check_after_withdrawal(session, story, at=at)
     audit.record(session, actor, f"story.{kind.value}", story.uri, at=at, reason=reason.strip(), version=version.number)
     return event
 

@@ -66,6 +66,7 @@ TABLE = {
     "GET /licensing/asked": PUBLIC,
     "GET /problems/<name>": PUBLIC,
     "GET /receipts/verify": PUBLIC,
+    "GET /b/<token>.gif": PUBLIC,
     "GET /assets/<name>": PUBLIC,
     "GET /acknowledge/<token>": "-",
     "POST /acknowledge/<token>": "-",

@@ -9,6 +9,7 @@ from syndicator.web.api import (
     receipts,
     redelivery,
     reference,
+    republications,
     stories,
     subscriptions,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "receipts",
     "redelivery",
     "reference",
+    "republications",
     "stories",
     "subscriptions",
 ]

@@ -15,11 +15,13 @@ from syndicator.domain.agreements import Way
 from syndicator.domain.publishers import Scope
 from syndicator.domain.stories import PubStatus, Story, StoryVersion
 from syndicator.errors import InvalidRequest, StoryNotFound
+from syndicator.operations.beacons import beacon_of
 from syndicator.operations.entries import entry_of
 from syndicator.operations.takes import Taking, note_takes
+from syndicator.render.html import with_beacon
 from syndicator.storage.engine import reading
 from syndicator.storage.listing import Wanted, best_stories, newest_stories
-from syndicator.storage.queries import find_story, get_version, versions_of
+from syndicator.storage.queries import find_story, get_story, get_version, versions_of
 from syndicator.storage.search import Marked, mark, read_words
 from syndicator.web.api import cursors
 from syndicator.web.api.blueprint import api
@@ -156,8 +158,13 @@ def story_version(public_id: str, number: int, asked: StoryAsked) -> Response:
 @api.get("/stories/<public_id>/embed")
 @endpoint(media={"html": MEDIA_TYPES["html"]})
 def story_embed(public_id: str) -> Response:
-    """Answer the HTML to paste into a page: the story, the link to its origin, the notice and the license."""
-    return _answer(public_id, None, FORMATS["html"], None, way=Way.EMBED)
+    """Answer the HTML to paste into a page: the story, its origin, the notice, the license, and a point that counts views."""
+    answer, publisher, house = _answer(public_id, None, FORMATS["html"], None, way=Way.EMBED), caller().publisher, the_house()
+    if publisher is not None:
+        with house.sessions.begin() as session:
+            token = beacon_of(session, publisher.id, get_story(session, public_id).id)
+        answer.set_data(with_beacon(answer.get_data(as_text=True), f"{house.config.site.base_url}/b/{token}.gif"))
+    return answer
 
 
 def _page(session: Session, asked: StoriesAsked, viewer: Viewer, at: datetime) -> tuple[list[Taking], str | None]:

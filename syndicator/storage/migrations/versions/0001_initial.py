@@ -702,6 +702,28 @@ def upgrade() -> None:
     )
     op.create_index("ix_application_notes_application", "application_notes", ["application_id", "id"], unique=False)
     op.create_table(
+        "beacon_days",
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("host", sa.String(length=253), nullable=False),
+        sa.Column("views", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_beacon_days_publisher_id")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_beacon_days_story_id")),
+        sa.PrimaryKeyConstraint("publisher_id", "story_id", "day", "host", name=op.f("pk_beacon_days")),
+    )
+    op.create_index("ix_beacon_days_day", "beacon_days", ["day"], unique=False)
+    op.create_table(
+        "beacons",
+        sa.Column("token", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_beacons_publisher_id")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_beacons_story_id")),
+        sa.PrimaryKeyConstraint("token", name=op.f("pk_beacons")),
+        sa.UniqueConstraint("publisher_id", "story_id", name=op.f("uq_beacons_publisher_id_story_id")),
+    )
+    op.create_table(
         "events",
         sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("type", sa.String(length=20), nullable=False),
@@ -781,6 +803,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_remote_copies")),
         sa.UniqueConstraint("subscription_id", "story_id", name=op.f("uq_remote_copies_subscription_id_story_id")),
     )
+    op.create_table(
+        "republications",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("url", sa.String(length=2048), nullable=False),
+        sa.Column("url_hash", sa.String(length=64), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("check", sa.Boolean(), nullable=False),
+        sa.Column("next_check_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("findings", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_republications_publisher_id")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_republications_story_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_republications")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_republications_public_id")),
+        sa.UniqueConstraint(
+            "publisher_id", "story_id", "url_hash", name=op.f("uq_republications_publisher_id_story_id_url_hash")
+        ),
+    )
+    op.create_index("ix_republications_due", "republications", ["next_check_at"], unique=False)
+    op.create_index("ix_republications_story", "republications", ["story_id"], unique=False)
     op.create_table(
         "story_labels",
         sa.Column("kind", sa.String(length=20), nullable=False),
@@ -1013,6 +1058,9 @@ def downgrade() -> None:
     op.drop_table("story_texts")
     op.drop_index("ix_story_labels_story", table_name="story_labels")
     op.drop_table("story_labels")
+    op.drop_index("ix_republications_story", table_name="republications")
+    op.drop_index("ix_republications_due", table_name="republications")
+    op.drop_table("republications")
     op.drop_table("remote_copies")
     op.drop_index("ix_receipts_publisher", table_name="receipts")
     op.drop_table("receipts")
@@ -1033,6 +1081,9 @@ def downgrade() -> None:
     op.drop_table("feed_entries")
     op.drop_index("ix_events_story", table_name="events")
     op.drop_table("events")
+    op.drop_table("beacons")
+    op.drop_index("ix_beacon_days_day", table_name="beacon_days")
+    op.drop_table("beacon_days")
     op.drop_index("ix_application_notes_application", table_name="application_notes")
     op.drop_table("application_notes")
     op.drop_index("ix_terms_acceptances_publisher", table_name="terms_acceptances")
