@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session, selectinload
 
 from syndicator.access import GRANTED, Decision, Purpose, decide, decide_story, embargoed, viewer_of
 from syndicator.channels import Parcel
@@ -39,23 +39,23 @@ class Load:
 def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: datetime) -> Load:
     """Build the parcels of the deliveries `ids`."""
     wanted = (
-        select(Delivery, StoryVersion)
-        .join(
-            StoryVersion,
-            and_(StoryVersion.story_id == Delivery.story_id, StoryVersion.number == Delivery.version_number),
-        )
+        select(Delivery)
         .where(Delivery.id.in_(ids))
-        .options(
-            joinedload(Delivery.subscription).joinedload(Subscription.publisher),
-            joinedload(Delivery.event).joinedload(Event.story),
+        .options(  # few stories and publishers go to many: each is read once, not with every row
+            selectinload(Delivery.subscription).selectinload(Subscription.publisher),
+            selectinload(Delivery.event).joinedload(Event.story),
         )
         .order_by(Delivery.lane, Delivery.next_attempt_at)
     )
     load = Load()
     contents = _Contents(session, house, at)
-    rows = session.execute(wanted).all()
-    grants = _standing_grants(session, house, [delivery for delivery, _ in rows], at)
-    for delivery, version in rows:
+    deliveries = session.scalars(wanted).all()
+    keys = {(delivery.story_id, delivery.version_number) for delivery in deliveries}
+    found = session.scalars(select(StoryVersion).where(tuple_(StoryVersion.story_id, StoryVersion.number).in_(keys)))
+    versions = {(version.story_id, version.number): version for version in found}
+    grants = _standing_grants(session, house, deliveries, at)
+    for delivery in deliveries:
+        version = versions[delivery.story_id, delivery.version_number]
         decision = _judge(delivery, delivery.event.story, house, grants, at)
         if not decision.granted:
             load.refused[delivery.id] = decision.reason.value

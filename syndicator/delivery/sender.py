@@ -7,11 +7,13 @@ else's server. Every connection is judged by outbound.py at the address it reall
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -25,6 +27,8 @@ from syndicator.outbound import CheckedUrl, Outbound
 SLOW_SECONDS = 2.0
 KEPT_ANSWER_BYTES = 20_000
 HEADER_LINES = 100
+CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+CHECKED_URLS = 10_000  # remembered, as the rules do not change; addresses are judged anew at each connection
 REMEMBERED_SLOW_HOSTS = 10_000
 
 ERRORS = {
@@ -54,6 +58,7 @@ class Sender:
 
     def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
         self._outbound = outbound
+        self._check_url = lru_cache(CHECKED_URLS)(outbound.check_url)
         self._concurrency = concurrency
         self._slow_places = max(1, concurrency // 4)
         self._per_host = per_host
@@ -80,7 +85,7 @@ class Sender:
     def submit(self, key: int, request: Request) -> None:
         """Queue `request`; its answer comes out of `pump` under `key`."""
         try:
-            checked = self._outbound.check_url(request.url)
+            checked = self._check_url(request.url)
         except AddressRefused:
             self._finished.append((key, Answer(status=0, error="address-refused")))
             return
@@ -428,7 +433,7 @@ class _Wire:
 
 def _header_line(name: str, value: str) -> bytes:
     line = f"{name}: {value}".encode("latin-1")
-    if any(byte < 32 or byte == 127 for byte in line):
+    if CONTROL.search(line):
         raise ValueError(f"header {name!r} holds a control character")
     return line
 
