@@ -26,10 +26,10 @@ class Asked:
 
 @contextlib.contextmanager
 def running(command: list[str], port: int, environment: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server until the end of the block; raises RuntimeError when it does not listen on `port` within 20 s."""
+    """Run a server until the end of the block; raises RuntimeError when it does not listen on `port` within a minute."""
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
