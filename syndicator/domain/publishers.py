@@ -53,7 +53,7 @@ class Publisher(Base):
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     name_look: Mapped[str] = mapped_column(String(200), default="", index=True)  # equal for names that read alike
-    email: Mapped[str] = mapped_column(String(254))
+    email: Mapped[str] = mapped_column(String(254), index=True)
     state: Mapped[PublisherState] = mapped_column(choice(PublisherState), default=PublisherState.APPLICANT)
     state_reason: Mapped[str] = mapped_column(Text, default="")
     approved_until: Mapped[datetime | None]

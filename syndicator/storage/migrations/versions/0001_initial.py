@@ -198,6 +198,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_publishers")),
         sa.UniqueConstraint("public_id", name=op.f("uq_publishers_public_id")),
     )
+    op.create_index(op.f("ix_publishers_email"), "publishers", ["email"], unique=False)
     op.create_index(op.f("ix_publishers_name_look"), "publishers", ["name_look"], unique=False)
     op.create_table(
         "pushes_taken",
@@ -1170,6 +1171,7 @@ def downgrade() -> None:
     op.drop_table("remembered_requests")
     op.drop_table("pushes_taken")
     op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
+    op.drop_index(op.f("ix_publishers_email"), table_name="publishers")
     op.drop_table("publishers")
     op.drop_table("notice_versions")
     op.drop_index("ix_link_requests_email", table_name="link_requests")
