@@ -85,6 +85,7 @@ def _portal(subscription: str, uid: str, lead: str, killed: str) -> dict[str, st
         "delivery": f"/portal/deliveries/{uid}",
         "why": f"/portal/why?story={killed}",
         "kills": "/portal/acknowledgements",
+        "pages": "/portal/republications",
         "use": "/portal/use",
         "members": "/portal/members",
         "terms": "/portal/terms",

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from syndicator.domain.accounts import MemberRole
+from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.agreements import Take, Way
 from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
 from syndicator.domain.publishers import Publisher, PublisherState
@@ -267,3 +267,24 @@ def test_mail_is_subscribed_to_without_any_secret(owner: Browser, house: House, 
     assert "Signing secret" not in answer.text
     with house.sessions() as session:
         assert session.scalars(select(Subscription)).one().options["hour"] == 6
+
+
+def test_a_page_with_a_story_is_reported_on_ones_own_sites_alone(
+    owner: Browser, house: House, ours: Publisher, newsroom: Newsroom, app: Flask
+) -> None:
+    story = newsroom.publish("River gauges go live")
+    hidden = newsroom.publish("Budget leak", embargoed_until=house.clock() + timedelta(hours=3))
+    mine = f"https://www.{ours.email.split('@')[1]}/river"
+    for form in (
+        {"url": "https://elsewhere.example/x", "story": story},
+        {"url": mine, "story": hidden},
+        {"url": mine, "story": "?"},
+    ):
+        assert owner.post("/portal/republications", form).status_code == 422, form
+    assert (
+        owner.post("/portal/republications", {"url": mine, "story": f"https://wire.example/stories/{story}"}).status_code == 303
+    )
+    assert mine.split("/")[2] in owner.get("/portal/republications").text
+    people = People(app, house)
+    admin = people.signed_in(people.user("admin@desk.example", staff=StaffRole.ADMIN))
+    assert mine.split("/")[2] in admin.get(f"/desk/publishers/{ours.public_id}").text

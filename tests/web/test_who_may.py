@@ -131,6 +131,8 @@ TABLE = {
     "POST /portal/subscriptions/<subscription_id>/backfill": TECHNICIANS_OBJECT,
     "GET /portal/acknowledgements": MEMBER,
     "POST /portal/acknowledgements/<int:seq>": "s ---- ---",  # nothing of that number was asked of anybody
+    "GET /portal/republications": MEMBER,
+    "POST /portal/republications": MEMBER,
     "GET /portal/use": MEMBER,
     "GET /portal/use/statement": MEMBER,
     "GET /portal/deliveries": MEMBER,

@@ -15,6 +15,7 @@ from syndicator.domain.publishers import Publisher, PublisherState, state_may_fo
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import agreements, deliveries, evidence, find_publishers, keys, members, subscriptions, takes
 from syndicator.operations.publishers import get_publisher
+from syndicator.operations.republications import republications_of
 from syndicator.operations.terms import acceptances_of
 from syndicator.storage.engine import reading
 from syndicator.web.desk.blueprint import desk
@@ -79,6 +80,7 @@ def publisher_page(publisher_id: str) -> ResponseReturnValue:
             signs=find_publishers.last_signs(session, publisher.id),
             usage=takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher.id, most=1000),
             usage_days=USAGE_DAYS,
+            reported=republications_of(session, publisher.id, limit=50),
             moves=_moves(publisher),
             at=at,
         )

@@ -17,6 +17,7 @@ PAGES = (
     ("portal.deliveries_page", "Deliveries"),
     ("portal.why_page", "Why?"),
     ("portal.acknowledgements_page", "Kills"),
+    ("portal.republications_page", "Pages"),
     ("portal.use_page", "Use"),
     ("portal.members_page", "Members"),
     ("portal.terms_page", "Terms"),
