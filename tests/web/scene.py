@@ -46,7 +46,8 @@ def furnish(app: Flask, house: House, lead: str) -> Scene:
     people, at = People(app, house), house.clock()
     applicants = Applicants(house)
     publisher = applicants.approved(organisation="The Valley Courier")
-    waiting = applicants.submitted(organisation="Harbor Herald", visitors=40_000)
+    applicants.submitted(organisation="The Vаlley Courier", visitors=90_000, proven=False)
+    waiting = applicants.submitted(organisation="Harbor Herald", visitors=420_000)
     with house.sessions.begin() as session:
         ours = session.get_one(Publisher, publisher.id)
         ours.terms_version, ours.terms_accepted_at = house.config.license.version, at
