@@ -160,6 +160,8 @@ def subscribe(show: Show) -> None:
     prove("the hub accepts", taken.status_code == 202, taken.text.strip())
     mode = take(show.partner.verified, "the hub's verification")
     prove("the hub verified the callback", mode == "subscribe", f"challenge echoed for {topic}")
+    state = take(show.partner.websubs, "the topic as it stands")["body"]
+    prove("and sent the topic as it stands", state.count(b"</entry>") == 3, f"{state.count(b'</entry>')} entries")
 
 
 def push(show: Show) -> None:
@@ -300,13 +302,18 @@ def _notices(show: Show, story: dict[str, Any]) -> int:
 
 def _pages(show: Show) -> None:
     base = show.site.base
+    staff = show.site.command("user", "add", "desk@newsroom.example", "--role", "admin")
+    partner = show.site.command("publisher", "invite", "valleycourier.example", "wire@valleycourier.example")
     print("\nPages to open:")
-    for path, words in (
-        ("/", "front page"),
-        ("/feeds", "the feeds"),
-        ("/license", "the license behind the notice"),
-        (f"/stories/{show.story['id']}", "the killed story, as readers now see it"),
-        ("/feeds/latest.atom", "a feed document with its tombstone"),
+    for address, words in (
+        (f"{base}/", "front page"),
+        (f"{base}/feeds", "the feeds"),
+        (f"{base}/license", "the license behind the notice"),
+        (f"{base}/apply", "how a publisher applies"),
+        (f"{base}/v1/docs", "the API's reference"),
+        (f"{base}/stories/{show.story['id']}", "the killed story, as readers now see it"),
+        (staff["link"], "the desk: signs you in once, as its administrator"),
+        (partner["link"], "the portal: joins you to The Valley Courier, in another browser or a private window"),
     ):
-        print(f"   {base}{path}  {words}")
+        print(f"   {address}\n      {words}")
     print(f"\nTry it yourself: .venv/bin/syndicator --config {show.site.config_path} story list")

@@ -28,7 +28,8 @@ from syndicator.config import Config, load_config
 
 FOLDER = Path("var/demo")
 PORT = 8080
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 30.0
+START_SECONDS = 90.0  # a busy machine is slow to load what the first process needs
 
 
 class StepFailed(Exception):
@@ -122,7 +123,7 @@ class Service:
     def command(self, *words: str) -> Any:
         """Run `syndicator --json WORDS…` and return what it printed, read as JSON if it is."""
         line = [sys.executable, "-m", "syndicator", "--config", str(self.config_path), "--json", *words]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+        done = subprocess.run(line, capture_output=True, text=True, timeout=START_SECONDS, check=False)  # noqa: S603
         if done.returncode != 0:
             raise StepFailed(f"syndicator {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         try:
@@ -200,7 +201,7 @@ def _wait_until_ready(running: Service, child: subprocess.Popen[bytes], log: Pat
         except requests.ConnectionError:
             return False
 
-    wait_until(ready, "the service to be ready")
+    wait_until(ready, "the service to be ready", START_SECONDS)
 
 
 def wait_until(condition: Any, what: str, seconds: float = PATIENCE_SECONDS) -> Any:
