@@ -10,7 +10,6 @@ from typing import Any
 from wtforms import EmailField, RadioField, StringField, TextAreaField, URLField
 
 from syndicator.domain.answers import Answers
-from syndicator.errors import InvalidForm
 from syndicator.web.forms import PageForm
 
 PASSES_ON = {"no": "No, only we publish them", "yes": "Yes, others get them from us"}
@@ -58,11 +57,6 @@ class ApplicationForm(PageForm):
     def given(self) -> dict[str, Any]:
         """What was typed, by the names of Answers."""
         return {name: self[name].data or "" for name in Answers.model_fields}
-
-    def blame_all(self, error: InvalidForm) -> None:
-        """Show each fault at its field."""
-        for name, words in error.faults.items():
-            self[name].errors = [*self[name].errors, words]
 
     @property
     def faulty(self) -> list[Any]:

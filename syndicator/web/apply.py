@@ -6,15 +6,13 @@ limit for each address. The answer is the same whether somebody has an account: 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from flask import Blueprint, flash, make_response, redirect, render_template
 from flask.typing import ResponseReturnValue
-from wtforms import EmailField, HiddenField, StringField
+from wtforms import EmailField
 
 from syndicator.domain.accounts import LinkPurpose
 from syndicator.domain.answers import Answers, read_answers
-from syndicator.errors import ConfigError, InvalidForm, InvalidRequest, TooManyTries
+from syndicator.errors import InvalidForm, InvalidRequest, TooManyTries
 from syndicator.operations import apply as applying
 from syndicator.operations import links, sign_in
 from syndicator.operations.letters import read_email
@@ -22,21 +20,17 @@ from syndicator.storage.engine import reading
 from syndicator.web.application_form import SECTIONS, ApplicationForm
 from syndicator.web.guard import browser, set_cookie, signed_in
 from syndicator.web.identity import the_house
+from syndicator.web.robots import PublicForm
 
 apply = Blueprint("apply", __name__, template_folder="templates")
 
-SHORTEST = timedelta(seconds=4)  # nobody reads and fills the form in less
-LONGEST = timedelta(days=2)
 
-
-class FirstForm(ApplicationForm):
+class FirstForm(PublicForm, ApplicationForm):
     email = EmailField(
         "Your e-mail address",
         description="We send you a link that confirms it and lets you go on.",
         render_kw={"autocomplete": "email", "required": True},
     )
-    homepage = StringField("Leave this empty", render_kw={"autocomplete": "off", "tabindex": "-1"})
-    opened = HiddenField()
 
 
 @apply.get("/apply")
@@ -49,7 +43,7 @@ def send() -> ResponseReturnValue:
     """Keep what was filled in and write the letter; the answer says the same to everybody."""
     form, house, at = FirstForm(), the_house(), the_house().clock()
     try:
-        _refuse_robots(form, at)
+        form.refuse_robots(at)
         answers = _read(form)
         with house.sessions.begin() as session:
             applying.request_application(session, house, form.email.data or "", answers, browser(), at=at)
@@ -88,8 +82,7 @@ def confirm(token: str) -> ResponseReturnValue:
 
 def _page(form: FirstForm, status: int) -> tuple[str, int]:
     house, person = the_house(), signed_in()
-    if not form.opened.data:
-        form.opened.data = house.vault.lock(house.clock().isoformat())
+    form.open()
     policy = house.config.eligibility
     page = render_template(
         "apply/form.html",
@@ -116,23 +109,3 @@ def _read(form: FirstForm) -> Answers:
     if faults or not answers.organisation:
         raise InvalidForm(faults | ({} if answers.organisation else {"organisation": "Say what the organisation is called."}))
     return answers
-
-
-def _refuse_robots(form: FirstForm, at: datetime) -> None:
-    """Raise InvalidForm for a form that a program filled in; a person only has to press the button again."""
-    if form.homepage.data:
-        raise InvalidForm({"homepage": "This field must stay empty; please clear it."})
-    opened = _opened(form)
-    if opened is None or at - opened > LONGEST:
-        form.opened.data = ""
-        raise InvalidForm({"email": "This page had been open for too long. Please look it over, and send it once more."})
-    if at - opened < SHORTEST:
-        raise InvalidForm({"email": "That was quicker than we expect of people. Please look it over, and send it once more."})
-
-
-def _opened(form: FirstForm) -> datetime | None:
-    """Return when the page was made; None for a value that we did not make."""
-    try:
-        return datetime.fromisoformat(the_house().vault.unlock(form.opened.data or ""))
-    except (ConfigError, ValueError):
-        return None

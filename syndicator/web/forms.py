@@ -8,7 +8,7 @@ from flask import request
 from markupsafe import Markup
 from wtforms import Form
 
-from syndicator.errors import InvalidRequest
+from syndicator.errors import InvalidForm, InvalidRequest
 from syndicator.web.guard import form_token_field
 
 
@@ -25,3 +25,8 @@ class PageForm(Form):
         """Show what an operation refused at the field it names, or at the first one."""
         field = self[error.field] if error.field is not None and error.field in self else next(iter(self))
         field.errors = [*field.errors, str(error)]
+
+    def blame_all(self, error: InvalidForm) -> None:
+        """Show each fault at its field."""
+        for name, words in error.faults.items():
+            self[name].errors = [*self[name].errors, words]

@@ -6,7 +6,7 @@ from flask import Blueprint, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import EmailField, StringField, TextAreaField
 
-from syndicator.errors import InvalidRequest, TooManyTries
+from syndicator.errors import InvalidForm, InvalidRequest, TooManyTries
 from syndicator.operations import inquiries
 from syndicator.web.guard import browser
 from syndicator.web.identity import the_house
@@ -35,7 +35,7 @@ def ask() -> ResponseReturnValue:
     """Take the inquiry. The answer is the same for everybody; only the licensing team is written to."""
     form, house = InquiryForm(), the_house()
     try:
-        form.refuse_robots()
+        form.refuse_robots(house.clock())
         with house.sessions.begin() as session:
             inquiries.ask(
                 session,
@@ -48,6 +48,9 @@ def ask() -> ResponseReturnValue:
                 address=browser().address,
                 at=house.clock(),
             )
+    except InvalidForm as error:
+        form.blame_all(error)
+        return _page(form, 422)
     except InvalidRequest as error:
         form.blame(InvalidRequest(str(error), error.field or "name"))
         return _page(form, 422)

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from wtforms import HiddenField, StringField
+from wtforms import EmailField, HiddenField, StringField
 
-from syndicator.errors import ConfigError, InvalidRequest
+from syndicator.errors import ConfigError, InvalidForm
 from syndicator.web.forms import PageForm
 from syndicator.web.identity import the_house
 
-SHORTEST = timedelta(seconds=3)  # nobody reads and fills a form in less
+SHORTEST = timedelta(seconds=4)  # nobody reads and fills a form in less
 LONGEST = timedelta(days=2)
-AGAIN = "That went wrong on its way. Please look at the form, and send it once more."
 
 
 class PublicForm(PageForm):
-    """A form for everybody; `homepage` stands where only programs look."""
+    """A form for everybody; `homepage` stands where only programs look. Every such form asks for an e-mail address."""
 
+    email: EmailField
     homepage = StringField("Leave this empty", render_kw={"autocomplete": "off", "tabindex": "-1"})
     opened = HiddenField()
 
@@ -30,14 +30,20 @@ class PublicForm(PageForm):
         if not self.opened.data:
             self.opened.data = house.vault.lock(house.clock().isoformat())
 
-    def refuse_robots(self) -> None:
-        """Raise InvalidRequest for what no person sends; the words give nothing away."""
-        house = the_house()
+    def refuse_robots(self, at: datetime) -> None:
+        """Raise InvalidForm for a form that a program filled in; a person only has to press the button again."""
+        if self.homepage.data:
+            raise InvalidForm({"homepage": "This field must stay empty; please clear it."})
+        opened = self._opened()
+        if opened is None or at - opened > LONGEST:
+            self.opened.data = ""
+            raise InvalidForm({"email": "This page had been open for too long. Please look it over, and send it once more."})
+        if at - opened < SHORTEST:
+            raise InvalidForm({"email": "That was quicker than we expect of people. Please look it over, and send it once more."})
+
+    def _opened(self) -> datetime | None:
+        """Return when the page was made; None for a value that we did not make."""
         try:
-            age = house.clock() - datetime.fromisoformat(house.vault.unlock(self.opened.data or ""))
-        except (ConfigError, ValueError) as error:
-            self.opened.data = None
-            raise InvalidRequest(AGAIN) from error
-        if self.homepage.data or not SHORTEST <= age <= LONGEST:
-            self.opened.data = None if age > LONGEST else self.opened.data
-            raise InvalidRequest(AGAIN)
+            return datetime.fromisoformat(the_house().vault.unlock(self.opened.data or ""))
+        except (ConfigError, ValueError):
+            return None
