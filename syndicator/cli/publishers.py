@@ -123,6 +123,8 @@ def check(context: typer.Context, publisher: Who) -> None:
     records = [
         {"item": item.heading, "verdict": item.verdict.value, "why": item.words, "to_do": item.todo} for item in judged.items
     ]
+    if judged.measured is not None:
+        records.append({"item": "Measured", "verdict": "shown", "why": judged.measured.words, "to_do": ""})
     desk.list(records, empty="the policy requires nothing")
 
 

@@ -76,6 +76,24 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Views of a publisher's copies as beacons counted them: a floor, since many sites strip them, and of our stories alone."""
+
+    days: int
+    views: int
+    stories: int
+    hosts: tuple[tuple[str, int], ...]  # the busiest first; `other` is every host that is not the publisher's own
+
+    @property
+    def words(self) -> str:
+        if not self.views:
+            return f"no views in {self.days} days; beacons are left out of many copies, so this says nothing by itself"
+        count = f"{self.stories:,} {'story' if self.stories == 1 else 'stories'}"
+        where = _listed(f"{host} {views:,}" for host, views in self.hosts)
+        return f"{self.views:,} views of {count} in {self.days} days, at least ({where})"
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of a publisher. None: not asked, or not answered."""
 
@@ -87,6 +105,7 @@ class Facts:
     contacts: frozenset[str]
     use: str | None
     passes_on: bool | None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +126,7 @@ class Item:
 class Checklist:
     items: tuple[Item, ...]
     audience: int  # monthly unique visitors that counted
+    measured: Measured | None = None  # shown beside what was declared; decides nothing: a few copies are no audience
 
     @property
     def complete(self) -> bool:
@@ -142,6 +162,7 @@ def judge(facts: Facts, policy: Policy, at: datetime) -> Checklist:
     return Checklist(
         tuple(rule for requirement, rule in rules.items() if requirement in required),
         sum(figure.unique_visitors for figure in counted),
+        facts.measured,
     )
 
 

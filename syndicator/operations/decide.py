@@ -166,7 +166,7 @@ def auto_approve(session: Session, house: House, *, at: datetime) -> int:
         return 0
     wanted = select(Application).where(Application.state.in_(WAITING_STATES), Application.owner == "").order_by(Application.id)
     waiting = session.scalars(wanted.limit(BATCH).with_for_update(of=Application, skip_locked=True)).all()
-    facts = facts_of(session, [application.publisher for application in waiting])
+    facts = facts_of(session, [application.publisher for application in waiting], at=at)
     policy = policy_of(house.config)
     passing = [each for each in waiting if judge(facts[each.publisher_id], policy, at).complete]
     for application in passing:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from syndicator.config import Config
 from syndicator.domain.applications import Application, AudienceEvidence, PublisherContact
-from syndicator.domain.eligibility import Checklist, DomainFact, Facts, Figure, Policy, Requirement, judge
+from syndicator.domain.eligibility import Checklist, DomainFact, Facts, Figure, Measured, Policy, Requirement, judge
 from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.operations.beacons import measured_audiences
 
 BATCH = 200
 
@@ -40,7 +41,7 @@ def policy_record(config: Config) -> dict[str, Any]:
 
 def record_of(session: Session, config: Config, publisher: Publisher, *, at: datetime) -> dict[str, Any]:
     """Return facts and checklist as they are stored with a decision."""
-    facts = facts_of(session, [publisher])[publisher.id]
+    facts = facts_of(session, [publisher], at=at)[publisher.id]
     judged = judge(facts, policy_of(config), at)
     items = [{"item": item.requirement, "verdict": item.verdict, "words": item.words} for item in judged.items]
     plain: dict[str, Any] = json.loads(json.dumps({**asdict(facts), "items": items, "audience": judged.audience}, default=_plain))
@@ -48,13 +49,13 @@ def record_of(session: Session, config: Config, publisher: Publisher, *, at: dat
 
 
 def checklists(session: Session, policy: Policy, publishers: Sequence[Publisher], *, at: datetime) -> dict[int, Checklist]:
-    """Return the checklist of each publisher by its id, with five queries for all of them."""
-    facts = facts_of(session, publishers)
+    """Return the checklist of each publisher by its id, with seven queries for all of them."""
+    facts = facts_of(session, publishers, at=at)
     return {publisher.id: judge(facts[publisher.id], policy, at) for publisher in publishers}
 
 
-def facts_of(session: Session, publishers: Sequence[Publisher]) -> dict[int, Facts]:
-    """Return what is known of each publisher, by its id."""
+def facts_of(session: Session, publishers: Sequence[Publisher], *, at: datetime) -> dict[int, Facts]:
+    """Return what is known of each publisher, by its id; what beacons measured is of the days before `at`."""
     ids = [publisher.id for publisher in publishers]
     evidence = _by_publisher(
         session.scalars(select(AudienceEvidence).where(AudienceEvidence.publisher_id.in_(ids)).order_by(AudienceEvidence.id))
@@ -62,9 +63,11 @@ def facts_of(session: Session, publishers: Sequence[Publisher]) -> dict[int, Fac
     contacts = _by_publisher(session.scalars(select(PublisherContact).where(PublisherContact.publisher_id.in_(ids))))
     newest = select(func.max(Application.id)).where(Application.publisher_id.in_(ids)).group_by(Application.publisher_id)
     applications = _by_publisher(session.scalars(select(Application).where(Application.id.in_(newest))))
+    measured = measured_audiences(session, ids, at=at)
     return {
         publisher.id: _facts(
             publisher,
+            measured[publisher.id],
             evidence.get(publisher.id, []),
             contacts.get(publisher.id, []),
             next(iter(applications.get(publisher.id, [])), None),
@@ -88,7 +91,7 @@ def what_if(session: Session, config: Config, *, minimum: int, at: datetime) -> 
     other = replace(policy, minimum_monthly_audience=minimum)
     fallen = []
     for publishers in _approved(session):
-        facts = facts_of(session, publishers)
+        facts = facts_of(session, publishers, at=at)
         for publisher in publishers:
             today, then = (judge(facts[publisher.id], each, at) for each in (policy, other))
             open_today = {item.requirement for item in today.open}
@@ -111,6 +114,7 @@ def _approved(session: Session) -> Iterator[Sequence[Publisher]]:
 
 def _facts(
     publisher: Publisher,
+    measured: Measured,
     evidence: Sequence[AudienceEvidence],
     contacts: Sequence[PublisherContact],
     application: Application | None,
@@ -127,6 +131,7 @@ def _facts(
         contacts=frozenset(contact.kind.value for contact in contacts),
         use=answers.get("use") or None,
         passes_on={"yes": True, "no": False}.get(answers.get("passes_on", "")),
+        measured=measured,
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syndicator.domain.eligibility import DomainFact, Facts, Figure, Policy, Requirement, Verdict, age_days, judge
+from syndicator.domain.eligibility import DomainFact, Facts, Figure, Measured, Policy, Requirement, Verdict, age_days, judge
 
 AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 POLICY = Policy(100_000, 180, require_verified_domain=True, required=frozenset(Requirement), lost_proof_days=30)
@@ -111,3 +111,13 @@ def test_a_higher_floor_never_lets_anybody_in(visitors: int, floor: int, more: i
     facts = replace(FACTS, figures=(replace(FIGURE, unique_visitors=visitors),))
     low, high = (replace(POLICY, minimum_monthly_audience=each) for each in (floor, floor + more))
     assert judge(facts, low, AT).complete or not judge(facts, high, AT).complete
+
+
+@given(st.integers(0, 10**9), st.integers(0, 200_000))
+def test_what_beacons_measured_is_shown_and_decides_nothing(views: int, visitors: int) -> None:
+    facts = replace(FACTS, figures=(replace(FIGURE, unique_visitors=visitors),))
+    measured = Measured(days=30, views=views, stories=1, hosts=(("courier.example", views),))
+    plain, judged = judge(facts, POLICY, AT), judge(replace(facts, measured=measured), POLICY, AT)
+    assert (judged.items, judged.audience, judged.complete) == (plain.items, plain.audience, plain.complete)
+    assert judged.measured is not None
+    assert (f"{views:,} views of 1 story" if views else "no views") in judged.measured.words

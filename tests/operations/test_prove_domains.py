@@ -53,7 +53,7 @@ def verdict(house: House, session: Session, publisher: Publisher) -> Verdict:
     found = session.get_one(Publisher, publisher.id, populate_existing=True)
     for domain in found.domains:
         session.refresh(domain)
-    judged = judge(facts_of(session, [found])[found.id], policy_of(house.config), house.clock())
+    judged = judge(facts_of(session, [found], at=house.clock())[found.id], policy_of(house.config), house.clock())
     return next(item.verdict for item in judged.items if item.requirement is Requirement.DOMAIN)
 
 

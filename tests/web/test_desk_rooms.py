@@ -13,17 +13,21 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from syndicator.domain.accounts import StaffRole
+from syndicator.domain.applications import Application
 from syndicator.domain.audit import AuditEntry
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
 from syndicator.domain.inquiries import Inquiry, InquiryState
 from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.republications import BeaconDay
 from syndicator.domain.stories import PubStatus, Source, Story
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.desk_figures import attempts_by_day, tally_attempts, top_stories
+from syndicator.storage.queries import find_story
 from syndicator.web.desk.diff import marked_difference
+from tests.applicants import Applicants
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.web.newsroom import Newsroom
@@ -285,3 +289,24 @@ def test_a_suspended_publishers_state_history_is_told(admin: Browser, desk: Desk
     page = shown(admin.get(f"/desk/publishers/{publisher.public_id}")).text_content()
     assert "suspended" in page
     assert page.count("as the test wants") >= 2
+
+
+def test_views_of_copies_stand_as_measured_beside_what_was_declared(
+    app: Flask, admin: Browser, house: House, desk: Desk, newsroom: Newsroom
+) -> None:
+    application = Applicants(house).submitted()
+    with house.sessions.begin() as session:
+        story = find_story(session, newsroom.publish("River gauges go live"))
+        assert story is not None
+        for host, views in (("other", 1000), ("courier.example", 240)):
+            day = house.clock().date()
+            session.add(BeaconDay(publisher_id=application.publisher_id, story_id=story.id, day=day, host=host, views=views))
+        publisher = session.get_one(Publisher, application.publisher_id).public_id
+        decided = application.state
+    words = "1,240 views of 1 story in 30 days, at least (other 1,000, courier.example 240)"
+    assert words in admin.get(f"/desk/applications/{application.public_id}").text
+    page = admin.get(f"/desk/publishers/{publisher}").text
+    assert words in page
+    assert "River gauges go live" in page
+    with house.sessions() as session:
+        assert session.get_one(Application, application.id).state is decided

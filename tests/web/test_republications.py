@@ -13,7 +13,8 @@ from sqlalchemy import select, text
 from syndicator.domain.publishers import Publisher, PublisherDomain
 from syndicator.domain.republications import BeaconDay, Republication
 from syndicator.domain.stories import Story
-from syndicator.operations.beacons import measured_audience
+from syndicator.operations.beacons import measured_audiences
+from syndicator.operations.eligibility import checklists, policy_of, record_of
 from syndicator.operations.republications import check_due
 from syndicator.outbound import Outbound
 from syndicator.render.notice import notice_html
@@ -53,9 +54,13 @@ def test_views_are_counted_by_day_and_own_host_and_no_more_is_kept(desk: Desk, c
     clock.advance(timedelta(days=1))
     client.get(path, headers=BROWSER)
     with desk.house.sessions() as session:
-        measured = measured_audience(session, publisher.id, at=clock())
+        measured = measured_audiences(session, [publisher.id], at=clock())[publisher.id]
         rows = session.execute(text("SELECT * FROM beacon_days")).all()
-    assert (measured.views, measured.stories, measured.hosts) == (6, 1, (("other", 4), (own, 2)))
+        assert (measured.views, measured.stories, measured.hosts) == (6, 1, (("other", 4), (own, 2)))
+        checklist = checklists(session, policy_of(desk.house.config), [publisher], at=clock())[publisher.id]
+        kept = record_of(session, desk.house.config, publisher, at=clock())["measured"]
+    assert checklist.measured == measured
+    assert (kept["views"], kept["stories"]) == (6, 1)  # stands with the decision
     assert "secret" not in repr(rows)
     assert "elsewhere" not in repr(rows)
 

@@ -13,7 +13,7 @@ from syndicator.access import decide_viewer
 from syndicator.domain.accounts import StaffRole
 from syndicator.domain.publishers import Publisher, PublisherState, state_may_follow
 from syndicator.errors import Conflict, NotFound
-from syndicator.operations import agreements, deliveries, evidence, find_publishers, keys, members, subscriptions, takes
+from syndicator.operations import agreements, beacons, deliveries, evidence, find_publishers, keys, members, subscriptions, takes
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.republications import republications_of
 from syndicator.operations.terms import acceptances_of
@@ -81,6 +81,8 @@ def publisher_page(publisher_id: str) -> ResponseReturnValue:
             usage=takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher.id, most=1000),
             usage_days=USAGE_DAYS,
             reported=republications_of(session, publisher.id, limit=50),
+            measured=beacons.measured_audiences(session, [publisher.id], at=at)[publisher.id],
+            viewed=beacons.views_of(session, publisher.id, since=(at - timedelta(days=USAGE_DAYS)).date(), limit=RECENT),
             moves=_moves(publisher),
             at=at,
         )

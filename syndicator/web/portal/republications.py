@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField, URLField
 
 from syndicator.domain.stories import Rights
 from syndicator.errors import AddressRefused, InvalidRequest, StoryNotFound
+from syndicator.operations.beacons import views_of
 from syndicator.operations.explain import story_meant
 from syndicator.operations.republications import report, republications_of
 from syndicator.storage.engine import reading
@@ -16,6 +19,9 @@ from syndicator.web.guard import actor, member_required, mine
 from syndicator.web.identity import the_house, the_outbound
 from syndicator.web.portal.blueprint import portal
 from syndicator.web.portal.own import own
+
+VIEW_DAYS = 30
+MOST_VIEWED = 30
 
 
 class ReportForm(PageForm):
@@ -53,4 +59,6 @@ def report_republication() -> ResponseReturnValue:
 def _page(form: ReportForm, status: int) -> ResponseReturnValue:
     with reading(the_house().sessions) as session:
         found = republications_of(session, mine().publisher_id)
-    return render_template("portal/republications.html", republications=found, form=form), status
+        since = the_house().clock() - timedelta(days=VIEW_DAYS)
+        viewed = views_of(session, mine().publisher_id, since=since.date(), limit=MOST_VIEWED)
+    return render_template("portal/republications.html", republications=found, viewed=viewed, form=form), status
