@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -170,8 +171,7 @@ def _first_push(sink: Sink) -> Figure:
         subscribe(house, sink.urls(20))
         sink.expect(20)
         newsroom.publish(house, 0)
-        worker = subprocess.Popen([sys.executable, "-m", "syndicator", "--config", str(file), "worker"])
-        try:
+        with running_worker(file):
             sink.times()
             for number in range(1, 6):
                 time.sleep(2.5)  # a newsroom at rest; in a burst documents are rendered less often, and pushes wait for them
@@ -179,9 +179,6 @@ def _first_push(sink: Sink) -> Figure:
                 newsroom.publish(house, number)
                 committed = time.monotonic()
                 waits.append(sink.times()[0] - committed)
-        finally:
-            worker.terminate()
-            worker.wait(15)
     return Figure(
         goal_id="P12",
         what="story committed, first push received",
@@ -252,25 +249,31 @@ def _memory(few: int, many: int) -> Figure:
 
 
 def _peak_mib(owed: int) -> float:
-    command = [sys.executable, "-m", "benchmarks.fanout", str(owed)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def _work_a_while(owed: int) -> None:
-    """Owe so many deliveries, work for some thousands of them, and print the most memory held."""
+    """Owe so many deliveries, let a worker as in service send some thousands of them, and return the most memory it held."""
     with tempfile.TemporaryDirectory() as name, running_receivers() as sink:
         folder = Path(name)
-        house = newsroom.enter(newsroom.build(folder))
+        file = newsroom.build(folder)
+        house = newsroom.enter(file)
         subscribe(house, sink.urls(2000))
         for number in range(max(owed // 2000, 1)):
             newsroom.publish(house, number)
-        engine = newsroom.engine_of(folder / "config.toml")
-        finished = 0
-        while finished < min(owed, 8000):
-            finished += engine.turn(0.1).finished
-        engine.drain(seconds=5)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        sink.expect(min(owed, 8000))
+        with running_worker(file) as worker:
+            sink.times()
+            return peak_mib(worker.pid)
 
 
-if __name__ == "__main__":
-    _work_a_while(int(sys.argv[1]))
+def peak_mib(pid: int) -> float:
+    """The most memory that process `pid` has held so far (proc(5), VmHWM)."""
+    return next(int(line.split()[1]) / 1024 for line in Path(f"/proc/{pid}/status").open() if line.startswith("VmHWM"))
+
+
+@contextmanager
+def running_worker(file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `syndicator worker` with the settings in `file`."""
+    worker = subprocess.Popen([sys.executable, "-m", "syndicator", "--config", str(file), "worker"])
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        worker.wait(15)

@@ -6,13 +6,13 @@ import json
 import random
 from pathlib import Path
 
-from syndicator.app import create_engine
 from syndicator.config import load_config
 from syndicator.delivery.engine import Engine
 from syndicator.domain.stories import SourceKind, StoryDraft
 from syndicator.house import House, open_house
 from syndicator.operations.publish import publish_story
 from syndicator.operations.render_feeds import sync_catalogue
+from syndicator.sending import create_engine
 from syndicator.storage.queries import source_called
 from syndicator.storage.schema import upgrade
 

@@ -1,28 +1,15 @@
-"""create_app(config): joins house, sources, channels and blueprints, and does nothing else. Only this module knows everybody."""
+"""create_app(config): joins house and blueprints, and does nothing else. What joins the ways out is sending.py."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from secrets import token_hex
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from syndicator.carriers import open_carrier
-from syndicator.channels import ConversationChannel, PostChannel
-from syndicator.channels.email import Email
-from syndicator.channels.sftp import Sftp
-from syndicator.channels.webhook import Webhook
-from syndicator.channels.websub import WebSub
-from syndicator.channels.wordpress import WordPress
 from syndicator.config import Config
-from syndicator.delivery.engine import Engine
-from syndicator.delivery.sender import Sender
-from syndicator.delivery.talkers import Talkers
-from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House, open_house
-from syndicator.operations.copies import CopyBook
-from syndicator.outbound import Outbound
+from syndicator.outbound import open_outbound
 from syndicator.vault import read_key_file
 from syndicator.web import guard, idempotency, limits, pages, problems
 from syndicator.web.account import account
@@ -96,29 +83,3 @@ def create_app(config: Config, house: House | None = None) -> Flask:
         hops = config.server.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
     return app
-
-
-def open_outbound(config: Config) -> Outbound:
-    return Outbound(config.outbound, config.user_agent)
-
-
-def post_channels() -> Mapping[str, PostChannel]:
-    """The ways out whose bytes the sender moves. A new one is a new file and a line here."""
-    return {ChannelKind.WEBHOOK.value: Webhook(), ChannelKind.WEBSUB.value: WebSub()}
-
-
-def conversations(house: House, outbound: Outbound) -> Mapping[str, ConversationChannel]:
-    """The ways out that hold a conversation of their own."""
-    return {
-        ChannelKind.EMAIL.value: Email(house.config, open_carrier(house.config)),
-        ChannelKind.SFTP.value: Sftp(outbound),
-        ChannelKind.WORDPRESS.value: WordPress(outbound, CopyBook(house.sessions)),
-    }
-
-
-def create_engine(house: House) -> Engine:
-    """Return the delivery engine for `house`."""
-    push, outbound = house.config.push, open_outbound(house.config)
-    sender = Sender(outbound, concurrency=push.concurrency, per_host=push.max_in_flight_per_host)
-    talkers = Talkers(places=push.conversations, seconds=push.conversation_timeout_seconds)
-    return Engine(house, sender, post_channels(), conversations(house, outbound), talkers)

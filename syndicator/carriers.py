@@ -21,8 +21,6 @@ from secrets import token_hex
 from typing import Protocol
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-import dkim
-
 from syndicator.config import Config
 from syndicator.errors import ConfigError, MailDeferred, MailRefused, RecipientRefused
 
@@ -133,6 +131,8 @@ def written(message: EmailMessage) -> bytes:
 
 def signed(message: bytes, *, selector: str, domain: str, key: bytes) -> bytes:
     """Return `message` with a DKIM signature before it (RFC 6376, rsa-sha256, relaxed/relaxed)."""
+    import dkim  # it brings a resolver, and few who load this file sign
+
     headers = {line.partition(b":")[0].lower() for line in message.partition(b"\r\n\r\n")[0].split(b"\r\n")}
     named = [name for name in SIGNED if name in headers]
     canonical = (b"relaxed", b"relaxed")
@@ -154,6 +154,8 @@ def _seal(config: Config) -> Seal:
     mail = config.mail
     if not mail.dkim_key_file:
         return unsealed
+    import dkim
+
     domain = mail.dkim_domain or mail.address.rpartition("@")[2]
     try:
         seal = partial(

@@ -26,7 +26,7 @@ from syndicator.domain.letters import Letter, LetterState
 from syndicator.errors import MailDeferred, MailRefused
 from syndicator.house import House
 from syndicator.storage.engine import reading
-from syndicator.storage.schema import current_revision, newest_revision
+from syndicator.storage.revision import current_revision, newest_revision
 
 LEAST_FREE_BYTES = 512 * 1024 * 1024
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=5)

@@ -441,6 +441,11 @@ def _joined(base: str, location: str) -> str:
         raise AddressRefused(location, "the host is not well-formed") from error
 
 
+def open_outbound(settings: config.Config) -> Outbound:
+    """Return the way out under the operator's settings."""
+    return Outbound(settings.outbound, settings.user_agent)
+
+
 def _port(scheme: str, written: str | None) -> int:
     return int(written) if written else {"http": 80, "https": 443}[scheme]
 

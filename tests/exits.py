@@ -15,7 +15,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from lxml import etree
 
-from syndicator.app import create_app, create_engine, open_outbound
+from syndicator.app import create_app
 from syndicator.documents import public_folder
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import Publisher
@@ -25,6 +25,8 @@ from syndicator.house import House
 from syndicator.operations.hub import websub_key
 from syndicator.operations.render_feeds import render_stale
 from syndicator.operations.subscriptions import subscribe
+from syndicator.outbound import open_outbound
+from syndicator.sending import create_engine
 from syndicator.web.byte_layer import ByteLayer
 from tests.channels.sshd import Sshd
 from tests.channels.wordpress_target import PASSWORD, WordPressTarget

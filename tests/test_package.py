@@ -31,6 +31,7 @@ ROWS = [
     {"house"},
     {"operations"},
     {"delivery", "jobs", "web", "doctor"},
+    {"sending"},
     {"app"},
     {"serve"},
     {"demo", "cli", "__main__"},

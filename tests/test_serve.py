@@ -21,12 +21,12 @@ from typing import NamedTuple
 
 import pytest
 
-from syndicator.app import create_engine
 from syndicator.config import Config, Database
 from syndicator.documents import Document, public_folder, read_document, write_document
 from syndicator.errors import ConfigError
 from syndicator.house import open_house
 from syndicator.process import Child
+from syndicator.sending import create_engine
 from syndicator.serve import free_port
 from tests.desk import Desk
 from tests.receiver import Received, Receiver, Reply

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from syndicator.app import create_engine
 from syndicator.carriers import open_carrier
 from syndicator.channels.email import Email
 from syndicator.channels.options import read_options
@@ -22,6 +21,7 @@ from syndicator.operations import subscriptions as subscribing
 from syndicator.operations.destinations import try_login
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.try_out import trials_of
+from syndicator.sending import create_engine
 
 
 def register(app: typer.Typer) -> None:

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from syndicator import log
-from syndicator.app import open_outbound
-from syndicator.config import Config, load_config
 from syndicator.errors import ConfigError
-from syndicator.house import House, open_house
-from syndicator.operations.render_feeds import sync_catalogue
-from syndicator.operations.terms import sync_terms
-from syndicator.outbound import Outbound
-from syndicator.storage.schema import current_revision, is_current, upgrade
+
+if TYPE_CHECKING:  # what costs a second to load is loaded by the first command that needs it
+    from sqlalchemy import Engine
+
+    from syndicator.config import Config
+    from syndicator.house import House
+    from syndicator.outbound import Outbound
 
 
 @dataclass
@@ -33,15 +32,32 @@ class Desk:
 
     @cached_property
     def config(self) -> Config:
+        from syndicator import log
+        from syndicator.config import load_config
+
         config = load_config(self.config_path)
         log.configure(config.log.format, config.log.level)
         return config
 
     @cached_property
+    def engine(self) -> Engine:
+        """The database, without a look at its schema."""
+        from syndicator.storage.engine import open_engine
+
+        return open_engine(self.config.database_url)
+
+    @cached_property
     def house(self) -> House:
         """Open the house; a new database gets its schema, an older one is left for `db upgrade`."""
+        from syndicator.house import open_house
+        from syndicator.operations.render_feeds import sync_catalogue
+        from syndicator.operations.terms import sync_terms
+        from syndicator.storage.revision import current_revision, is_current
+
         house = open_house(self.config)
         if current_revision(house.engine) is None:
+            from syndicator.storage.schema import upgrade
+
             upgrade(house.engine)
         if not is_current(house.engine):
             raise ConfigError("database.url: the schema is of another version; run `syndicator db upgrade`")
@@ -52,6 +68,8 @@ class Desk:
 
     @cached_property
     def outbound(self) -> Outbound:
+        from syndicator.outbound import open_outbound
+
         return open_outbound(self.config)
 
     @property

@@ -31,7 +31,7 @@ from syndicator.domain.feeds import FeedArchive, FeedState
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event, Story
 from syndicator.errors import BackupFailed
-from syndicator.storage import schema
+from syndicator.storage import revision, schema
 
 MEMBER = re.compile(
     r"(manifest\.json|database\.(sqlite|dump)|keys/[A-Za-z0-9][\w.-]*|evidence/[0-9a-f]{64}|feeds/[a-z0-9][a-z0-9-]*\.toml)"
@@ -63,7 +63,7 @@ def backup(engine: Engine, config: Config, file: Path) -> Manifest:
     if file.exists():
         raise BackupFailed(f"{file}: exists already; a backup never replaces another")
     kind = engine.dialect.name
-    manifest = Manifest(__version__, kind, schema.current_revision(engine))
+    manifest = Manifest(__version__, kind, revision.current_revision(engine))
     with _scratch(file.parent) as folder:
         (folder / "manifest.json").write_text(json.dumps(asdict(manifest)), encoding="utf-8")
         (_copy_sqlite if kind == "sqlite" else _dump_postgres)(engine, folder / DATABASES[kind])
@@ -104,14 +104,14 @@ def restore(engine: Engine, config: Config, file: Path) -> Restored:
 
 def check(engine: Engine) -> list[str]:
     """Return what is wrong with the database, one sentence each; empty when it is sound."""
-    if not schema.is_current(engine):
-        return [f"the schema is at revision {schema.current_revision(engine)}, not {schema.newest_revision()}"]
+    if not revision.is_current(engine):
+        return [f"the schema is at revision {revision.current_revision(engine)}, not {revision.newest_revision()}"]
     problems = [f"the schema differs from this version's: {difference}" for difference in schema.differences(engine)]
     return problems + _broken_storage(engine) + _broken_log(engine)
 
 
 def _broken_storage(engine: Engine) -> list[str]:
-    with schema.reading_connection(engine) as connection:
+    with revision.reading_connection(engine) as connection:
         if engine.dialect.name == "sqlite":
             broken = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check")) if row[0] != "ok"]
             orphans = connection.execute(text("PRAGMA foreign_key_check")).all()
@@ -122,7 +122,7 @@ def _broken_storage(engine: Engine) -> list[str]:
 
 def _broken_log(engine: Engine) -> list[str]:
     """The event log has no gaps, and the counter stands at its end: partners follow it by number."""
-    with schema.reading_connection(engine) as connection:
+    with revision.reading_connection(engine) as connection:
         events, last = connection.execute(select(func.count(), func.coalesce(func.max(Event.seq), 0)).select_from(Event)).one()
         counted = connection.execute(select(Counter.value).where(Counter.name == "events")).scalar() or 0
     problems = [f"the event log ends at {last} but holds {events} events"] if events != last else []
@@ -152,7 +152,7 @@ def _dump_postgres(engine: Engine, file: Path) -> None:
 
 
 def _fill_postgres(engine: Engine, file: Path) -> None:
-    if schema.current_revision(engine) is not None:
+    if revision.current_revision(engine) is not None:
         schema.downgrade(engine, "base")
     _run_postgres(
         engine, "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", str(file)

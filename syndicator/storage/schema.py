@@ -1,4 +1,4 @@
-"""The schema: brings a database to the revision this version knows, and says where it stands.
+"""The schema: brings a database to the revision this version knows. Where it stands, revision.py says.
 
 A change of schema is one transaction on both databases: it is there whole or not at all. Two that upgrade at once wait for each
 other. Nothing here reads `alembic.ini`; the revisions lie in `migrations/versions`.
@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, text
 from syndicator.domain.base import Base
 from syndicator.domain.findable import MADE_BY_STATEMENT
 from syndicator.errors import ConfigError
+from syndicator.storage.revision import reading_connection
 
 UPGRADE_LOCK = 0x5359_4E44  # "SYND": any number that nothing else in the database locks
 
@@ -40,22 +41,8 @@ def stamp(engine: Engine) -> None:
     _change(engine, lambda alembic: command.stamp(alembic, "head"))
 
 
-def current_revision(engine: Engine) -> str | None:
-    """Return the revision of the database, or None when it has no schema of ours."""
-    with reading_connection(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def newest_revision() -> str | None:
-    return ScriptDirectory.from_config(alembic_config()).get_current_head()
-
-
 def known_revisions() -> set[str]:
     return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
-
-
-def is_current(engine: Engine) -> bool:
-    return current_revision(engine) == newest_revision()
 
 
 def differences(engine: Engine) -> list[Any]:
@@ -69,11 +56,6 @@ def differences(engine: Engine) -> list[Any]:
 def in_models(_object: object, name: str | None, _kind: str, _reflected: bool, _compared_to: object) -> bool:
     """Say whether Alembic is to compare a thing called `name`; what plain statements make is not in the models."""
     return name not in MADE_BY_STATEMENT
-
-
-def reading_connection(engine: Engine) -> Connection:
-    """Open a connection that only reads: asking how things stand never waits for a writer."""
-    return engine.connect().execution_options(reads_only=True)
 
 
 def alembic_config() -> Alembic:

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.operations.mirror import fresh
-from syndicator.storage.schema import is_current
+from syndicator.storage.revision import is_current
 from syndicator.web.identity import the_house
 
 log = logging.getLogger(__name__)

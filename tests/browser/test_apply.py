@@ -15,7 +15,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize
 from sqlalchemy import select
 
-from syndicator.app import open_outbound
 from syndicator.carriers import open_carrier
 from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.accounts import MemberRole, StaffRole, User
@@ -23,7 +22,7 @@ from syndicator.domain.publishers import PublisherDomain
 from syndicator.house import House
 from syndicator.operations import accounts, members
 from syndicator.operations.prove_domains import check_due
-from syndicator.outbound import Outbound
+from syndicator.outbound import Outbound, open_outbound
 from syndicator.proof import FILE, Prover
 from tests.applicants import PDF, Applicants
 from tests.browser.conftest import Served

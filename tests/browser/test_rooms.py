@@ -11,13 +11,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from syndicator.app import create_app, create_engine
+from syndicator.app import create_app
 from syndicator.domain.accounts import MemberRole
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.house import House
 from syndicator.operations import accounts, members
 from syndicator.operations.decide import move_publisher
 from syndicator.operations.render_feeds import render_stale
+from syndicator.sending import create_engine
 from tests.browser.conftest import Served
 from tests.desk import Desk
 from tests.receiver import Receiver

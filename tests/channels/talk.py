@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from syndicator.app import create_engine, open_outbound
 from syndicator.delivery.engine import Engine
 from syndicator.domain.copies import RemoteCopy
 from syndicator.domain.deliveries import Delivery
@@ -15,6 +14,8 @@ from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.house import House
 from syndicator.operations.copies import copies_of
 from syndicator.operations.subscriptions import subscribe
+from syndicator.outbound import open_outbound
+from syndicator.sending import create_engine
 from tests.desk import Desk
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from syndicator.app import open_outbound
 from syndicator.channels import Accepted
 from syndicator.channels.wordpress import Copy, WordPress, check_login
 from syndicator.config import Config
@@ -18,6 +17,7 @@ from syndicator.domain.stories import Image, Rights
 from syndicator.domain.subscriptions import ChannelKind, Told
 from syndicator.errors import InvalidRequest
 from syndicator.house import House
+from syndicator.outbound import open_outbound
 from tests.channels.parcels import parcel
 from tests.channels.talk import Partner, partner_of
 from tests.channels.wordpress_target import PASSWORD, WordPressTarget

@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
-from syndicator.app import create_engine
 from syndicator.delivery.engine import Engine
 from syndicator.domain.deliveries import DeliveryState
 from syndicator.domain.letters import Letter
@@ -21,6 +20,7 @@ from syndicator.operations.backfill import backfill
 from syndicator.operations.deliveries import replay_many
 from syndicator.operations.subscriptions import pause, resume, sign_with_key
 from syndicator.operations.try_out import ask_for_trial, trials_of
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk, later
 from tests.receiver import Received, Receiver, Reply

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from syndicator.app import create_engine
 from syndicator.delivery.engine import Engine
 from syndicator.delivery.ledger import claim_due
 from syndicator.documents import public_folder, read_document
@@ -20,6 +19,7 @@ from syndicator.house import House
 from syndicator.operations import keep_time
 from syndicator.operations.deliveries import get_delivery, replay
 from syndicator.operations.subscriptions import pause, resume, rotate_secret
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk, later
 from tests.receiver import Received, Receiver, Reply

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
 
-from syndicator.app import create_engine
 from syndicator.delivery.engine import LEASE, Engine
 from syndicator.delivery.ledger import PER_SUBSCRIPTION, claim_due
 from syndicator.delivery.settling import RESTS_AFTER
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.receiver import Receiver, Reply

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from syndicator.app import open_outbound
 from syndicator.domain.jobs import LeaderLease
 from syndicator.domain.stories import SourceKind
 from syndicator.house import House
 from syndicator.jobs import Timetable
 from syndicator.operations.lead import LEASE, give_up_lead, take_lead
 from syndicator.operations.publish import publish_story
+from syndicator.outbound import open_outbound
 from syndicator.storage.queries import source_called
 from tests.clocks import HandClock
 from tests.crash.scene import Scene

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from syndicator.app import create_engine
 from syndicator.delivery.engine import Engine
 from syndicator.delivery.pace import LONGEST_PAUSE_SECONDS, Pace
 from syndicator.documents import public_folder, read_document
 from syndicator.domain.feeds import FeedArchive
 from syndicator.house import House
 from syndicator.operations.archives import mark_all_stale
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.receiver import Receiver

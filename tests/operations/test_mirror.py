@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from syndicator.app import create_app, create_engine
+from syndicator.app import create_app
 from syndicator.delivery.engine import Engine
 from syndicator.documents import public_folder, read_document
 from syndicator.house import House
 from syndicator.operations.mirror import NODE_LOST, Mirror, fresh, shown_everywhere
 from syndicator.operations.render_feeds import render_stale
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.receiver import Receiver

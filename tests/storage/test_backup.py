@@ -18,7 +18,7 @@ from syndicator.domain.stories import Source, SourceKind
 from syndicator.errors import BackupFailed
 from syndicator.house import House
 from syndicator.operations.evidence import file_of, keep_file
-from syndicator.storage import schema
+from syndicator.storage import revision
 from syndicator.storage.backup import backup, check, restore
 from syndicator.storage.engine import open_engine, open_sessions
 from syndicator.vault import open_vault
@@ -67,7 +67,7 @@ def test_what_was_backed_up_comes_back_elsewhere(house: House, file: Path, elsew
     if not same_kind(house, elsewhere):
         with pytest.raises(BackupFailed, match=f"made from {house.engine.dialect.name}"):
             restore(elsewhere, other_config, file)
-        assert schema.current_revision(elsewhere) is None
+        assert revision.current_revision(elsewhere) is None
         return
     restored = restore(elsewhere, other_config, file)
     with open_sessions(elsewhere)() as session:
@@ -160,7 +160,7 @@ def test_a_missing_client_program_is_named(
 
 def test_a_sound_database_passes_and_an_old_one_is_named(house: House, elsewhere: Engine) -> None:
     assert check(house.engine) == []
-    assert check(elsewhere) == [f"the schema is at revision None, not {schema.newest_revision()}"]
+    assert check(elsewhere) == [f"the schema is at revision None, not {revision.newest_revision()}"]
 
 
 def test_a_gap_in_the_event_log_is_found(house: House) -> None:

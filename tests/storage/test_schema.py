@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
@@ -13,7 +14,7 @@ from syndicator.domain.base import Base, Counter
 from syndicator.domain.publishers import FeedToken
 from syndicator.errors import ConfigError
 from syndicator.house import House
-from syndicator.storage import schema
+from syndicator.storage import revision, schema
 from syndicator.storage.backup import check
 from syndicator.storage.engine import open_engine
 from tests.clocks import NOON
@@ -41,9 +42,9 @@ def index_definitions(engine: Engine) -> dict[str, str]:
 
 
 def test_an_empty_database_becomes_current_and_fits_the_models(empty: Engine) -> None:
-    assert not schema.is_current(empty)
+    assert not revision.is_current(empty)
     schema.upgrade(empty)
-    assert schema.is_current(empty)
+    assert revision.is_current(empty)
     assert schema.differences(empty) == []
     assert set(Base.metadata.tables) <= tables(empty)
 
@@ -59,7 +60,7 @@ def test_the_way_back_leaves_nothing_and_leads_up_again(empty: Engine) -> None:
     schema.upgrade(empty)
     schema.downgrade(empty, "base")
     assert tables(empty) == {"alembic_version"}
-    assert schema.current_revision(empty) is None
+    assert revision.current_revision(empty) is None
     schema.upgrade(empty)
     assert schema.differences(empty) == []
 
@@ -87,7 +88,7 @@ def test_an_upgrade_that_breaks_off_leaves_nothing_half_done(empty: Engine) -> N
     with pytest.raises(DatabaseError, match="already exists"):
         schema.upgrade(empty)
     assert tables(empty) == {last}
-    assert schema.current_revision(empty) is None
+    assert revision.current_revision(empty) is None
 
 
 def test_two_that_upgrade_at_once_wait_for_each_other(empty: Engine) -> None:
@@ -109,7 +110,7 @@ def test_foreign_keys_hold_again_after_an_upgrade(empty: Engine) -> None:
 def test_asking_where_the_database_stands_does_not_wait_for_a_writer(house: House) -> None:
     with house.engine.begin() as writer:
         writer.execute(insert(Counter).values(name="held", value=1))
-        assert schema.is_current(house.engine)
+        assert revision.is_current(house.engine)
         assert check(house.engine) == []
 
 
@@ -117,13 +118,17 @@ def test_a_database_of_a_newer_version_is_refused_by_name(empty: Engine) -> None
     schema.upgrade(empty)
     with empty.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    assert not schema.is_current(empty)
+    assert not revision.is_current(empty)
     with pytest.raises(ConfigError, match=r"database\.url: .*9999"):
         schema.upgrade(empty)
 
 
 def test_the_quick_schema_that_other_tests_use_is_the_migrated_one(database_url: str) -> None:
     quick = open_engine(database_url)
-    assert schema.is_current(quick)
+    assert revision.is_current(quick)
     assert schema.differences(quick) == []
     quick.dispose()
+
+
+def test_the_newest_revision_is_the_one_the_migrations_end_with() -> None:
+    assert revision.newest_revision() == ScriptDirectory.from_config(schema.alembic_config()).get_current_head()

@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from syndicator.app import create_engine
 from syndicator.domain.publishers import ApiKey, FeedToken, PublisherState
 from syndicator.operations.keys import revoke
 from syndicator.operations.render_feeds import render_stale
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk, later
 from tests.receiver import Receiver

@@ -9,10 +9,10 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from syndicator.app import create_engine
 from syndicator.domain.publishers import PublisherState
 from syndicator.domain.subscriptions import HubRequest, Subscription, SubscriptionState
 from syndicator.operations import keep_time
+from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.receiver import Received, Receiver, Reply

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from syndicator.app import create_engine
+from syndicator.sending import create_engine
 from tests.desk import Desk
 from tests.receiver import Receiver, Reply
 
