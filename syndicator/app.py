@@ -27,6 +27,7 @@ from syndicator.web.machines import machines
 from syndicator.web.mail import mail
 from syndicator.web.metrics import metrics
 from syndicator.web.newsroom import newsroom
+from syndicator.web.polls import PollBook
 from syndicator.web.portal import portal
 from syndicator.web.receipts import receipts
 from syndicator.web.site import site
@@ -73,6 +74,7 @@ def create_app(config: Config, house: House | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["house"] = house or open_house(config)
     app.extensions["outbound"] = open_outbound(config)
+    app.extensions["polls"] = PollBook(app.extensions["house"])
     for part in (pages, limits, idempotency):
         part.furnish(app, app.extensions["house"])
     guard.install(app)

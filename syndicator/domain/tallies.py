@@ -12,6 +12,6 @@ class DailyTally(Base):
     __tablename__ = "daily_tallies"
 
     day: Mapped[str] = mapped_column(String(10), primary_key=True)  # 2026-07-21
-    name: Mapped[str] = mapped_column(String(40), primary_key=True)  # attempts, pushed
-    label: Mapped[str] = mapped_column(String(40), primary_key=True)  # an outcome, or the id of a story
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)  # attempts, pushed, polls, publisher_polls
+    label: Mapped[str] = mapped_column(String(64), primary_key=True)  # an outcome, a feed, or the id of a story or publisher
     value: Mapped[int] = mapped_column(default=0)

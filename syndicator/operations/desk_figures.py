@@ -16,6 +16,7 @@ from syndicator.domain.base import Counter
 from syndicator.domain.deliveries import Attempt, Delivery
 from syndicator.domain.stories import Story
 from syndicator.domain.tallies import DailyTally
+from syndicator.operations.tallies import POLLS, PUBLISHER_POLLS, add_daily
 
 OUTCOMES = ("accepted", "deferred", "refused")
 TALLIED = "tallied_attempts"  # the counter that says up to which attempt has been summed up
@@ -50,26 +51,30 @@ def tally_attempts(session: Session, *, at: datetime) -> int:
     counted = 0
     outcomes = select(day, Attempt.outcome, func.count()).where(*new).group_by(day, Attempt.outcome)
     for when, outcome, count in session.execute(outcomes):
-        _add(session, str(when), "attempts", outcome, count)
+        add_daily(session, date.fromisoformat(str(when)), {("attempts", outcome): count})
         counted += count
     pushed = select(day, Delivery.story_id, func.count()).join(Delivery, Delivery.id == Attempt.delivery_id)
     pushed = pushed.where(*new, Attempt.outcome == "accepted").group_by(day, Delivery.story_id)
     for when, story_id, count in session.execute(pushed):
-        _add(session, str(when), "pushed", str(story_id), count)
+        add_daily(session, date.fromisoformat(str(when)), {("pushed", str(story_id)): count})
     counter.value = end
     return counted
 
 
 def attempts_by_day(session: Session, *, days: int, at: datetime) -> dict[date, dict[str, int]]:
     """Return for each of the last `days` days (UTC), today included, how many attempts had which outcome."""
-    first = at.date() - timedelta(days=days - 1)
-    found: dict[date, dict[str, int]] = {first + timedelta(days=n): dict.fromkeys(OUTCOMES, 0) for n in range(days)}
-    wanted = select(DailyTally).where(DailyTally.name == "attempts", DailyTally.day >= first.isoformat())
-    for tally in session.scalars(wanted):
-        day = found.get(date.fromisoformat(tally.day))
-        if day is not None:
-            day[tally.label] = day.get(tally.label, 0) + tally.value
-    return found
+    return {day: dict.fromkeys(OUTCOMES, 0) | found for day, found in _by_day(session, "attempts", days=days, at=at).items()}
+
+
+def polls_by_day(session: Session, *, days: int, at: datetime) -> dict[date, dict[str, int]]:
+    """Return for each of the last `days` days (UTC) how often which feed was polled, at all web processes together."""
+    return _by_day(session, POLLS, days=days, at=at)
+
+
+def publisher_polls(session: Session, publisher_id: int, *, days: int, at: datetime) -> dict[date, int]:
+    """Return for each of the last `days` days (UTC) how often the publisher polled its private feeds."""
+    found = _by_day(session, PUBLISHER_POLLS, days=days, at=at, label=str(publisher_id))
+    return {day: sum(counts.values()) for day, counts in found.items()}
 
 
 def top_stories(session: Session, *, days: int, at: datetime, limit: int = 10) -> Sequence[Used]:
@@ -107,9 +112,12 @@ def waiting_by_age(session: Session, *, at: datetime) -> dict[str, int]:
     return {words: ages[words] for _, words in AGES}
 
 
-def _add(session: Session, day: str, name: str, label: str, count: int) -> None:
-    tally = session.get(DailyTally, (day, name, label))
-    if tally is None:
-        tally = DailyTally(day=day, name=name, label=label, value=0)
-        session.add(tally)
-    tally.value += count
+def _by_day(session: Session, name: str, *, days: int, at: datetime, label: str | None = None) -> dict[date, dict[str, int]]:
+    """Return the sums called `name` of the last `days` days, today included, by day and label; days without any are empty."""
+    first = at.date() - timedelta(days=days - 1)
+    found: dict[date, dict[str, int]] = {first + timedelta(days=n): {} for n in range(days)}
+    wanted = select(DailyTally).where(DailyTally.name == name, DailyTally.day >= first.isoformat())
+    for tally in session.scalars(wanted if label is None else wanted.where(DailyTally.label == label)):
+        if (day := found.get(date.fromisoformat(tally.day))) is not None:
+            day[tally.label] = tally.value
+    return found

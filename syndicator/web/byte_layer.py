@@ -71,15 +71,21 @@ class Held:
 class ByteLayer:
     """`app` with the public documents of `folder` in front of it.
 
-    `counts` says how often each (feed, format, status) was answered by this process; only documents that exist are counted, so
-    it stays small.
+    `counts` says how often each (feed, format, status) was answered by this process (see polls.py); only documents that exist are
+    counted, so it stays small.
     """
 
-    def __init__(self, app: WSGIApplication, folder: Path, limits: PollLimits | None = None) -> None:
+    def __init__(
+        self,
+        app: WSGIApplication,
+        folder: Path,
+        limits: PollLimits | None = None,
+        counts: dict[tuple[str, str, int], int] | None = None,
+    ) -> None:
         self.app = app
         self.limits = limits
         self.folder = str(folder)
-        self.counts: dict[tuple[str, str, int], int] = {}
+        self.counts = {} if counts is None else counts
         self._held: dict[str, Held] = {}  # by request path, the oldest first
         self._held_bytes = 0
         self._lock = threading.Lock()

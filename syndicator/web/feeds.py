@@ -8,7 +8,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from syndicator.operations.keys import find_token, note_use
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
 from syndicator.web.identity import the_house
+from syndicator.web.polls import PollBook
 
 feeds = Blueprint("feed_documents", __name__)
 METHODS = ["GET", "HEAD", "OPTIONS"]
@@ -75,7 +76,10 @@ def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Respons
     if note_use(token, at):
         with house.sessions.begin() as session:
             session.execute(update(FeedToken).where(FeedToken.id == token.id).values(last_used_at=at))
-    return _serve(private_folder(house.config.data_dir), key, private=True)
+    answered = _serve(private_folder(house.config.data_dir), key, private=True)
+    book: PollBook = current_app.extensions["polls"]
+    book.note_private(token.publisher_id, (definition.name, key.rpartition(".")[2], answered.status_code))
+    return answered
 
 
 def _viewer(session: Session, token: FeedToken, definition: FeedDefinition, at: datetime) -> Viewer:

@@ -1,7 +1,7 @@
 """/metrics for Prometheus, for this machine and the networks of `server.metrics_networks` only.
 
-The worker's numbers come from the database, where it adds them every few seconds. Polls are counted by the web process that
-answered them, and added when that process is asked for metrics.
+The worker's numbers come from the database, where it adds them every few seconds. So do polls: each web
+process adds its own twice a minute, and the one that is asked at once.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from sqlalchemy.orm import Session
 
 from syndicator.house import House
-from syndicator.operations.tallies import BUCKETS_SECONDS, add_tallies, delivery_states, read_tallies
+from syndicator.operations.tallies import BUCKETS_SECONDS, delivery_states, read_tallies
 from syndicator.storage.engine import reading
 from syndicator.web.identity import the_house
+from syndicator.web.polls import PollBook
 
 metrics = Blueprint("metrics", __name__)
 
@@ -30,7 +31,8 @@ def show() -> ResponseReturnValue:
     house = the_house()
     if not _may_look(house):
         abort(404)
-    _add_polls(house)
+    book: PollBook = current_app.extensions["polls"]
+    book.write_down()
     registry = CollectorRegistry(auto_describe=False)
     with reading(house.sessions) as session:
         registry.register(_Numbers(session, house))
@@ -47,21 +49,6 @@ def _may_look(house: House) -> bool:
     except ValueError:
         return False
     return any(asker in network for network in house.config.server.metrics_networks)
-
-
-def _add_polls(house: House) -> None:
-    """Add the polls that this process has answered since it was last asked."""
-    layer = current_app.extensions.get("byte_layer")
-    if layer is None:
-        return
-    told: dict[tuple[str, str, int], int] = current_app.extensions.setdefault("polls_told", {})
-    counts = dict(layer.counts)
-    fresh = {("polls", "/".join(map(str, key))): float(count - told.get(key, 0)) for key, count in counts.items()}
-    fresh = {key: count for key, count in fresh.items() if count}
-    if fresh:
-        with house.sessions.begin() as session:
-            add_tallies(session, fresh)
-    told.update(counts)
 
 
 class _Numbers:

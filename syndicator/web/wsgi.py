@@ -17,6 +17,7 @@ from syndicator.web.byte_layer import ByteLayer
 from syndicator.web.load import LoadShedder
 from syndicator.web.meter import Meter, read_rate
 from syndicator.web.poll_limits import PollLimits
+from syndicator.web.polls import PollBook
 from syndicator.web.slow_clients import SlowClientGuard
 
 # Of the threads that `serve` gives a worker: some receive bodies, some work, some wait, and always some are left for polls.
@@ -33,9 +34,9 @@ def make_application() -> ByteLayer:
     app = create_app(config)
     shedder = LoadShedder(app.wsgi_app, running=RUNNING, waiting=WAITING, seconds=WAITING_SECONDS)
     guarded = SlowClientGuard(shedder, slots=BODY_SLOTS, max_body_bytes=config.server.max_body_bytes)
-    layer = ByteLayer(guarded, public_folder(config.data_dir), poll_limits(config))
-    app.extensions["byte_layer"] = layer  # where /metrics finds the polls
-    return layer
+    book: PollBook = app.extensions["polls"]
+    book.keep_writing()
+    return ByteLayer(guarded, public_folder(config.data_dir), poll_limits(config), book.public)
 
 
 def poll_limits(config: Config) -> PollLimits | None:

@@ -219,6 +219,10 @@ def _set_up(house: House, publisher: Publisher) -> None:
             when = (at - timedelta(days=day)).date().isoformat()
             for outcome, value in (("accepted", 400 + 37 * (day % 5)), ("deferred", 20 + 9 * (day % 4)), ("refused", day % 3)):
                 session.add(DailyTally(day=when, name="attempts", label=outcome, value=value))
+            for place, feed in enumerate(house.catalogue):
+                polls = (9000 + 800 * (day % 6)) // (place + 1)
+                session.add(DailyTally(day=when, name="polls", label=feed.name, value=polls))
+            session.add(DailyTally(day=when, name="publisher_polls", label=str(publisher.id), value=288 - day % 3))
     run_job(next(job for job in JOBS if job.name == "expire-stories"), house, outbound)
     with house.sessions.begin() as session:
         session.execute(update(Delivery).where(Delivery.state == DeliveryState.OWED).values(next_attempt_at=at))

@@ -7,8 +7,10 @@ them.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import pygal
 from flask import Response, request
@@ -30,6 +32,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 LIGHT = {"foreground": "#5d5a53", "foreground_strong": "#1c1b19", "foreground_subtle": "#d8d3c8"}
 DARK = {"foreground": "#aaa69c", "foreground_strong": "#e8e5de", "foreground_subtle": "#37383c"}
 COLOURS = {"accepted": "#3c8d5a", "deferred": "#c98a1b", "refused": "#b6373a"}
+OTHERS = ("#4a78a8", "#c98a1b", "#3c8d5a", "#8a63a8", "#b6373a", "#6b7a85")  # for series without a meaning of their own
+MOST_FEEDS = len(OTHERS) - 1
+MOST_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def deliveries_chart() -> Chart:
         days = desk_figures.attempts_by_day(session, days=DAYS, at=house.clock())
     series = {outcome: [day[outcome] for day in days.values()] for outcome in desk_figures.OUTCOMES}
     total = {outcome: sum(values) for outcome, values in series.items()}
-    words = f"In {DAYS} days " + ", ".join(f"{count:,} {outcome}" for outcome, count in total.items())
+    words = f"In {DAYS} days " + ", ".join(f"{number:,} {outcome}" for outcome, number in total.items())
     return Chart("deliveries", "Attempts at delivery, by outcome", words, [f"{day:%b} {day.day}" for day in days], series)
 
 
@@ -57,18 +62,34 @@ def ages_chart() -> Chart:
     house = the_house()
     with reading(house.sessions) as session:
         ages = desk_figures.waiting_by_age(session, at=house.clock())
-    words = ", ".join(f"{count} waiting {age}" for age, count in ages.items())
+    words = ", ".join(f"{number} waiting {age}" for age, number in ages.items())
     return Chart("ages", "Applications that wait for us, by age", words, list(ages), {"applications": list(ages.values())})
 
 
 def states_chart() -> Chart:
     with reading(the_house().sessions) as session:
         states = {state.words: count for state, count in desk_figures.applications_by_state(session).items()}
-    words = ", ".join(f"{count} {state}" for state, count in states.items())
+    words = ", ".join(f"{number} {state}" for state, number in states.items())
     return Chart("states", "Applications, by state", words, list(states), {"applications": list(states.values())})
 
 
-CHARTS = {"deliveries": deliveries_chart, "ages": ages_chart, "states": states_chart}
+def polls_chart() -> Chart:
+    """Feeds by their polls, those polled most by name and the others together."""
+    house = the_house()
+    with reading(house.sessions) as session:
+        days = desk_figures.polls_by_day(session, days=DAYS, at=house.clock())
+    total = Counter[str]()
+    for counts in days.values():
+        total.update(counts)
+    named = [feed for feed, _ in total.most_common(MOST_FEEDS)]
+    series = {feed: [counts.get(feed, 0) for counts in days.values()] for feed in named}
+    if len(total) > len(named):
+        series["other feeds"] = [sum(number for feed, number in counts.items() if feed not in named) for counts in days.values()]
+    words = f"In {DAYS} days " + (", ".join(f"{feed} {sum(counts):,}" for feed, counts in series.items()) or "none")
+    return Chart("polls", "Polls of feeds", words, [f"{day:%b} {day.day}" for day in days], series or {"polls": [0] * DAYS})
+
+
+CHARTS = {"deliveries": deliveries_chart, "polls": polls_chart, "ages": ages_chart, "states": states_chart}
 
 
 @desk.get("/charts/<name>.svg")
@@ -83,7 +104,7 @@ def chart_image(name: str) -> ResponseReturnValue:
 
 def draw(chart: Chart, *, dark: bool) -> bytes:
     """Draw stacked bars for several series, plain bars for one; equal figures give equal bytes."""
-    colours = tuple(COLOURS.get(name, "#4a78a8") for name in chart.series)
+    colours = tuple(COLOURS.get(name, OTHERS[place % len(OTHERS)]) for place, name in enumerate(chart.series))
     style = Style(
         background="transparent",
         plot_background="transparent",
@@ -95,7 +116,9 @@ def draw(chart: Chart, *, dark: bool) -> bytes:
         legend_font_size=15,
         **(DARK if dark else LIGHT),
     )
-    kind = pygal.StackedBar if len(chart.series) > 1 else pygal.HorizontalBar
+    by_day = len(chart.labels) >= DAYS
+    kind = pygal.StackedBar if by_day else pygal.HorizontalBar
+    marks = ticks(max(map(sum, zip(*chart.series.values(), strict=True)), default=0))
     drawing = kind(
         style=style,
         width=720,
@@ -108,9 +131,11 @@ def draw(chart: Chart, *, dark: bool) -> bytes:
         margin=10,
         print_values=False,
         uuid_seed=0,
+        range=(0, marks[-1]),
         include_x_axis=True,
         value_formatter=lambda value: f"{value:,.0f}" if value is not None else "",
     )
+    drawing.y_labels = marks
     if kind is pygal.HorizontalBar:
         drawing.x_labels = list(reversed(chart.labels))
         for name, values in chart.series.items():
@@ -121,3 +146,10 @@ def draw(chart: Chart, *, dark: bool) -> bytes:
             drawing.add(name, list(values))
     image: bytes = drawing.render(is_unicode=False)
     return image
+
+
+def ticks(most: int) -> list[int]:
+    """Return whole numbers from 0 to `most` or just above, evenly apart by 1, 2 or 5 times a power of ten, MOST_TICKS at most."""
+    steps = (base * 10**power for power in count() for base in (1, 2, 5))
+    step = next(step for step in steps if most <= step * (MOST_TICKS - 1))
+    return [step * n for n in range(max(1, -(-most // step)) + 1)]

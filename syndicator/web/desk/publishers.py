@@ -14,6 +14,7 @@ from syndicator.domain.accounts import StaffRole
 from syndicator.domain.publishers import Publisher, PublisherState, state_may_follow
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import agreements, beacons, deliveries, evidence, find_publishers, keys, members, subscriptions, takes
+from syndicator.operations.desk_figures import publisher_polls
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.republications import republications_of
 from syndicator.operations.terms import acceptances_of
@@ -84,6 +85,7 @@ def publisher_page(publisher_id: str) -> ResponseReturnValue:
             measured=beacons.measured_audiences(session, [publisher.id], at=at)[publisher.id],
             viewed=beacons.views_of(session, publisher.id, since=(at - timedelta(days=USAGE_DAYS)).date(), limit=RECENT),
             moves=_moves(publisher),
+            polls=publisher_polls(session, publisher.id, days=USAGE_DAYS, at=at),
             at=at,
         )
 

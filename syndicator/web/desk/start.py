@@ -23,7 +23,7 @@ def start() -> ResponseReturnValue:
     with reading(house.sessions) as session:
         counts = count_desk(session, at=house.clock())
         top = top_stories(session, days=TOP_DAYS, at=house.clock())
-    charts = [CHARTS["deliveries"]()]
+    charts = [CHARTS["deliveries"](), CHARTS["polls"]()]
     if may("desk.publishers_page"):
         charts += [CHARTS["ages"](), CHARTS["states"]()]
     return render_template("desk/start.html", counts=counts, user=me().user, charts=charts, top=top, top_days=TOP_DAYS)

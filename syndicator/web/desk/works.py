@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from flask import current_app, flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from wtforms import IntegerField, PasswordField, RadioField, StringField, URLField
@@ -14,13 +15,15 @@ from syndicator.domain.accounts import StaffRole
 from syndicator.domain.stories import SourceKind
 from syndicator.errors import AddressRefused, Conflict, InvalidRequest
 from syndicator.operations import sources
+from syndicator.operations.desk_figures import polls_by_day
 from syndicator.operations.works import feed_reports, job_runs
 from syndicator.storage.engine import reading
-from syndicator.web.byte_layer import ByteLayer
 from syndicator.web.desk.blueprint import desk
 from syndicator.web.forms import PageForm
 from syndicator.web.guard import actor, staff_required
 from syndicator.web.identity import the_house, the_outbound
+
+POLL_DAYS = 7
 
 
 class SourceForm(PageForm):
@@ -38,13 +41,11 @@ class SourceForm(PageForm):
 @staff_required(StaffRole.EDITOR)
 def feeds_page() -> ResponseReturnValue:
     house = the_house()
-    layer: ByteLayer | None = current_app.extensions.get("byte_layer")
-    polls: dict[str, int] = {}
-    for (feed, _, _), count in dict(layer.counts if layer else {}).items():
-        polls[feed] = polls.get(feed, 0) + count
     with reading(house.sessions) as session:
-        reports = feed_reports(session, house)
-    return render_template("desk/feeds.html", reports=reports, polls=polls if layer else None)
+        reports, polls = feed_reports(session, house), Counter[str]()
+        for counts in polls_by_day(session, days=POLL_DAYS, at=house.clock()).values():
+            polls.update(counts)
+    return render_template("desk/feeds.html", reports=reports, polls=polls, poll_days=POLL_DAYS)
 
 
 @desk.get("/sources")

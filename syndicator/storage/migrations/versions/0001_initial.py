@@ -80,7 +80,7 @@ def upgrade() -> None:
         "daily_tallies",
         sa.Column("day", sa.String(length=10), nullable=False),
         sa.Column("name", sa.String(length=40), nullable=False),
-        sa.Column("label", sa.String(length=40), nullable=False),
+        sa.Column("label", sa.String(length=64), nullable=False),
         sa.Column("value", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("day", "name", "label", name=op.f("pk_daily_tallies")),
     )
