@@ -17,6 +17,7 @@ from syndicator.operations.explain import explain, story_meant
 from syndicator.operations.import_stories import Imported, import_stories
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.render_feeds import render_stale
+from syndicator.operations.restore import restore_story
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.storage.queries import get_story, get_version
 
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("correct")(correct)
     group.command("kill")(kill)
     group.command("takedown")(takedown)
+    group.command("restore")(restore)
     group.command("history")(history)
     group.command("why")(why)
     app.add_typer(group, name="story")
@@ -106,14 +108,21 @@ def kill(
     context: typer.Context, story_id: str, reason: Annotated[str, typer.Option(help="Told to everyone who had it.")]
 ) -> None:
     """Kill a story for good: its content must not be used."""
-    _withdraw(context.obj, kill_story, story_id, reason)
+    _change(context.obj, kill_story, story_id, reason)
 
 
 def takedown(
     context: typer.Context, story_id: str, reason: Annotated[str, typer.Option(help="Told to everyone who had it.")]
 ) -> None:
     """Take a story down, without fault."""
-    _withdraw(context.obj, take_down, story_id, reason)
+    _change(context.obj, take_down, story_id, reason)
+
+
+def restore(
+    context: typer.Context, story_id: str, reason: Annotated[str, typer.Option(help="Told to everyone who had it.")]
+) -> None:
+    """Bring back a story that was taken down. A killed one stays killed."""
+    _change(context.obj, restore_story, story_id, reason)
 
 
 def history(context: typer.Context, story_id: str) -> None:
@@ -160,12 +169,12 @@ def why(
         )
 
 
-def _withdraw(desk: Desk, withdrawal: Any, story_id: str, reason: str) -> None:
+def _change(desk: Desk, change: Any, story_id: str, reason: str) -> None:
     house = desk.house
     if not reason.strip():
         raise InvalidRequest("say why", "reason")
     with house.sessions.begin() as session:
-        event = withdrawal(session, house, story_id, reason=reason, actor=desk.actor, at=house.clock())
+        event = change(session, house, story_id, reason=reason, actor=desk.actor, at=house.clock())
     render_stale(house)
     say(f"{event.type.value}: event {event.seq}; everyone who had the story is being told")
 

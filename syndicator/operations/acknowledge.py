@@ -35,12 +35,17 @@ WHOLE = (
 
 
 def ask(session: Session, event: Event, *, at: datetime) -> None:
-    """Ask every publisher that was sent an earlier version of the story, or took one, to acknowledge `event`."""
-    if event.type not in ASKED_FOR:
+    """Ask every publisher that was sent an earlier version of the story, or took one, to acknowledge `event`.
+
+    A story that is published again need not be removed any more: nothing is asked, and nobody is reminded of the takedown.
+    """
+    if event.type not in ASKED_FOR | {EventType.PUBLISHED}:
         return
     older = select(Event.seq).where(Event.story_id == event.story_id, Event.seq < event.seq)
     moot = update(Acknowledgement).where(Acknowledgement.event_seq.in_(older), Acknowledgement.acknowledged_at.is_(None))
     session.execute(moot.values(overtaken=True, remind_at=None), execution_options={"synchronize_session": False})
+    if event.type not in ASKED_FOR:
+        return
     sent = (
         select(Subscription.publisher_id)
         .join(Delivery, Delivery.subscription_id == Subscription.id)

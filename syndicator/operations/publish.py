@@ -74,7 +74,7 @@ def _first_version(session: Session, house: House, source: Source, draft: StoryD
     )
     session.add(story)
     session.flush()
-    version = _add_version(session, story, draft, 1, at)
+    version = add_version(session, story, draft, 1, at)
     if draft.rights is Rights.NONE:
         return Published(story, "made")  # kept for the record; nobody is to hear of it
     return Published(story, "made", announce(session, house.catalogue, story, version, EventType.PUBLISHED, at=at))
@@ -91,7 +91,7 @@ def _next_version(
     if story.pubstatus is PubStatus.WITHHELD:
         raise Conflict(f"story {story.uri} has been taken down; its source cannot bring it back")
     kind = _adopt(story, draft, at, corrected=bool(correction_note))
-    version = _add_version(session, story, draft, story.version_number, at, correction_note)
+    version = add_version(session, story, draft, story.version_number, at, correction_note)
     if kind is None:
         return Published(story, "changed")
     return Published(story, "changed", announce(session, house.catalogue, story, version, kind, at=at, reason=correction_note))
@@ -121,9 +121,10 @@ def _adopt(story: Story, draft: StoryDraft, at: datetime, *, corrected: bool) ->
     return EventType.CORRECTED if corrected else EventType.UPDATED
 
 
-def _add_version(
+def add_version(
     session: Session, story: Story, draft: StoryDraft, number: int, at: datetime, correction_note: str = ""
 ) -> StoryVersion:
+    """Store `draft` as version `number` of `story`, and make it findable."""
     version = StoryVersion(
         story_id=story.id,
         number=number,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -12,7 +13,9 @@ from syndicator.config import Config
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.terms import LicenseVersion, NoticeVersion, TermsAcceptance
 from syndicator.errors import ConfigError, Conflict, InvalidRequest, NotFound
+from syndicator.house import House
 from syndicator.operations import audit
+from syndicator.render.entry import Terms
 
 ACTOR = "settings"
 
@@ -35,6 +38,24 @@ def get_license_version(session: Session, version: str) -> LicenseVersion:
     if found is None:
         raise NotFound(f"there is no license version {version!r}")
     return found
+
+
+def terms_as_they_read(session: Session, house: House, version: str) -> tuple[Terms, tuple[str, ...]]:
+    """Return the terms under license `version`, with its notice and duties; raises NotFound."""
+    if version == house.config.license.version:
+        return house.terms, house.config.license.duties
+    found = get_license_version(session, version)
+    notice = session.get_one(NoticeVersion, found.notice_version)
+    as_they_read = replace(
+        house.terms,
+        license_version=found.version,
+        license_title=found.title,
+        license_url=house.config.license_url_of(found.version),
+        notice_version=notice.version,
+        notice_text=notice.text,
+        contact_email=notice.contact_email,
+    )
+    return as_they_read, tuple(found.duties)
 
 
 def license_versions(session: Session) -> Sequence[LicenseVersion]:

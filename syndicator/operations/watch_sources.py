@@ -123,7 +123,7 @@ def _settle(house: House, source_id: int, number: str, why: str, at: datetime) -
         headline = story.current.headline
         words = (
             f'The story "{headline}" ({story.public_id}) is {why} ({source.name}), asked for twice. It was taken off our offer, '
-            "and whoever had it is asked to remove it. If that was a mistake, publish it anew; if it was wrong, kill it."
+            "and whoever had it is asked to remove it. If that was a mistake, bring it back at the desk; if it is wrong, kill it."
         )
         _tell_editors(session, house, f"Taken down: {headline[:100]}", words, at)
         take_down(session, house, story.uri, reason=f"It is {why}.", actor=ACTOR, at=at)

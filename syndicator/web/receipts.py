@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
-from syndicator.errors import NotFound
 from syndicator.operations.receipts import Verdict, check_shown
+from syndicator.operations.terms import terms_as_they_read
 from syndicator.render.license_text import license_text
 from syndicator.signing import LONGEST_TOKEN, Signer
 from syndicator.storage.engine import reading
@@ -52,10 +52,9 @@ def jwks() -> ResponseReturnValue:
 @receipts.get("/licenses/free-use/<version>.txt")
 def license_words(version: str) -> ResponseReturnValue:
     """One version of the terms as plain text; its SHA-256 stands in receipts as `lic_sha256`."""
-    house = the_house()
-    if version != house.config.license.version:
-        raise NotFound(f"there is no license version {version!r}")
-    response = Response(license_text(house.terms, house.config.license.duties), content_type="text/plain; charset=utf-8")
+    with reading(the_house().sessions) as session:
+        terms, duties = terms_as_they_read(session, the_house(), version)
+    response = Response(license_text(terms, duties), content_type="text/plain; charset=utf-8")
     return cacheable(response, seconds=300)
 
 

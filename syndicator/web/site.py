@@ -8,7 +8,7 @@ of its own, so that the notice stands once in each.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -19,10 +19,9 @@ from sqlalchemy.orm import Session
 
 from syndicator.access import ANYBODY, Purpose, decide
 from syndicator.domain.stories import Story, slug_of
-from syndicator.domain.terms import NoticeVersion
 from syndicator.errors import NotFound, StoryNotFound
 from syndicator.operations.entries import entry_of
-from syndicator.operations.terms import get_license_version
+from syndicator.operations.terms import terms_as_they_read
 from syndicator.reasons import Reason
 from syndicator.render.crawlers import signal_headers
 from syndicator.render.entry import Entry
@@ -186,19 +185,9 @@ def license_version(version: str) -> ResponseReturnValue:
     if version == house.config.license.version:
         return license_in_force()
     with reading(house.sessions) as session:
-        found = get_license_version(session, version)
-        notice = session.get_one(NoticeVersion, found.notice_version)
-    as_it_read = replace(
-        house.terms,
-        license_version=found.version,
-        license_title=found.title,
-        license_url=house.config.license_url_of(found.version),
-        notice_version=notice.version,
-        notice_text=notice.text,
-        contact_email=notice.contact_email,
-    )
-    shown = Markup(notice_html(as_it_read))  # noqa: S704 -- the renderer escapes what it is made of
-    return page("license.html", terms=as_it_read, notice=shown, duties=found.duties, in_force=False)
+        terms, duties = terms_as_they_read(session, house, version)
+    shown = Markup(notice_html(terms))  # noqa: S704 -- the renderer escapes what it is made of
+    return page("license.html", terms=terms, notice=shown, duties=duties, in_force=False)
 
 
 @site.get("/problems/<name>")

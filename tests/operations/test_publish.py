@@ -9,17 +9,21 @@ from sqlalchemy import select
 
 from syndicator.access import ANYBODY, Purpose, Viewer, decide
 from syndicator.domain.audit import AuditEntry
+from syndicator.domain.deliveries import Acknowledgement, DeliveryState
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.publishers import PublisherState, Scope
-from syndicator.domain.stories import Event, EventType, PubStatus, Rights, StoryVersion
+from syndicator.domain.stories import Event, EventType, PubStatus, Rights, Story, StoryVersion
 from syndicator.errors import Conflict, InvalidRequest, StoryKilled
 from syndicator.house import House
 from syndicator.operations import audit, keep_time
 from syndicator.operations.correct import correct_story
+from syndicator.operations.restore import restore_story
 from syndicator.reasons import Reason
-from syndicator.storage.queries import next_value
+from syndicator.storage.listing import Wanted, best_stories
+from syndicator.storage.queries import get_version, next_value
+from syndicator.storage.search import read_words
 from tests.clocks import HandClock
-from tests.desk import Desk, later
+from tests.desk import DRAFT, Desk, later
 
 
 def events(house: House) -> list[Event]:
@@ -227,3 +231,68 @@ def test_only_publishers_trusted_with_embargoes_have_a_story_early(desk: Desk) -
     assert decide(plain, story, Purpose.TAKE, now).reason is Reason.EMBARGOED
     assert decide(trusted, story, Purpose.TAKE, now).granted
     assert decide(trusted, story, Purpose.READ, now).reason is Reason.EMBARGOED  # a page is for everybody
+
+
+def restore(desk: Desk, story: Story, reason: str = "It was right after all.") -> None:
+    with desk.house.sessions.begin() as session:
+        restore_story(session, desk.house, story.uri, reason=reason, actor="editor", at=desk.house.clock())
+
+
+def test_a_story_taken_down_comes_back_as_it_read_and_all_who_had_it_are_told(desk: Desk, clock: HandClock) -> None:
+    subscription = desk.subscription(desk.publisher())
+    story = desk.publish().story
+    feeds = feeds_holding(desk.house, story.id)
+    desk.take_down(story)
+    with desk.house.sessions() as session:
+        [asked] = session.scalars(select(Acknowledgement)).all()
+        assert asked.remind_at is not None
+    clock.advance(timedelta(hours=1))
+    restore(desk, story)
+    now = desk.story(story)
+    assert (now.pubstatus, now.version_number, now.withdrawn_reason) == (PubStatus.USABLE, 3, None)
+    assert now.published_at == story.published_at
+    assert decide(ANYBODY, now, Purpose.READ, clock()).granted
+    assert feeds_holding(desk.house, story.id) == feeds != set()
+    last = events(desk.house)[-1]
+    assert (last.type, last.reason) == (EventType.PUBLISHED, "It was right after all.")
+    assert [each.version_number for each in desk.owed(subscription) if each.state is DeliveryState.OWED] == [3]
+    with desk.house.sessions() as session:
+        version = get_version(session, story.id, 3)
+        assert (version.body_html, version.headline) == (DRAFT.body_html, DRAFT.headline)
+        assert all(each.remind_at is None and each.overtaken for each in session.scalars(select(Acknowledgement)))
+        assert [found.id for found in best_stories(session, Wanted(), read_words("gauges"), at=clock(), limit=5)] == [story.id]
+        assert audit.verify(session) == []
+    assert desk.publish().outcome == "unchanged"  # its source may go on with it
+    assert desk.publish(headline="River gauges are live").outcome == "changed"
+
+
+def test_nothing_but_a_takedown_can_be_undone(desk: Desk, clock: HandClock) -> None:
+    usable, killed = desk.publish().story, desk.publish(external_id="killed").story
+    expired = desk.publish(external_id="expired", expires_at=later(desk.house, hours=1)).story
+    down = desk.publish(external_id="down").story
+    for story in (expired, down, killed):
+        desk.take_down(story)
+    desk.kill(killed)
+    clock.advance(timedelta(hours=2))
+    for story, error in ((usable, Conflict), (killed, StoryKilled), (expired, Conflict)):
+        with pytest.raises(error):
+            restore(desk, story)
+    with pytest.raises(InvalidRequest):
+        restore(desk, down, reason=" ")
+    assert desk.story(killed).pubstatus is PubStatus.CANCELED
+    assert desk.story(down).pubstatus is PubStatus.WITHHELD
+
+
+def test_a_story_brought_back_before_its_minute_stays_under_embargo(desk: Desk, clock: HandClock) -> None:
+    story = desk.publish(embargoed_until=later(desk.house, hours=2)).story
+    desk.take_down(story)
+    restore(desk, story)
+    assert decide(ANYBODY, desk.story(story), Purpose.READ, clock()).reason is Reason.EMBARGOED
+    assert feeds_holding(desk.house, story.id) == set()
+    desk.take_down(story)
+    clock.advance(timedelta(hours=3))
+    with desk.house.sessions.begin() as session:
+        keep_time.lift_embargoes(session, desk.house, at=clock())
+    restore(desk, story)
+    assert decide(ANYBODY, desk.story(story), Purpose.READ, clock()).granted
+    assert feeds_holding(desk.house, story.id) != set()

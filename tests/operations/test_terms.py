@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from syndicator.errors import ConfigError, Conflict, InvalidRequest
 from syndicator.house import House
 from syndicator.operations import terms
 from syndicator.reasons import Reason
+from syndicator.render.license_text import license_digest
 from tests.clocks import HandClock
 from tests.desk import Desk
 
@@ -72,6 +74,17 @@ def test_an_old_version_stays_readable_at_its_address(house: House) -> None:
     assert "Keep the byline" not in current
     assert SECOND in current
     assert pages.get("/licenses/free-use/1999-01").status_code == 404
+
+
+def test_a_former_license_reads_byte_for_byte_as_text_so_that_old_receipts_can_be_checked(house: House) -> None:
+    synced(house)
+    before = create_app(house.config, house).test_client().get("/licenses/free-use/2026-01.txt").data
+    assert hashlib.sha256(before).hexdigest() == license_digest(house.terms, house.config.license.duties)
+    new = synced(house, license=License(version="2027-01", duties=("Link back.",)), notice=Notice(version="2027-01", text=SECOND))
+    pages = create_app(new.config, new).test_client()
+    assert pages.get("/licenses/free-use/2026-01.txt").data == before
+    assert SECOND in pages.get("/licenses/free-use/2027-01.txt").text
+    assert pages.get("/licenses/free-use/1999-01.txt").status_code == 404
 
 
 def test_former_wordings_of_the_notice_are_removed_from_what_comes_in(house: House, desk: Desk) -> None:

@@ -310,3 +310,22 @@ def test_views_of_copies_stand_as_measured_beside_what_was_declared(
     assert "River gauges go live" in page
     with house.sessions() as session:
         assert session.get_one(Application, application.id).state is decided
+
+
+def test_a_takedown_is_undone_after_a_question_and_a_kill_is_not(admin: Browser, newsroom: Newsroom) -> None:
+    story = newsroom.publish("River gauges go live")
+    assert "Bring back" not in admin.get(f"/desk/stories/{story}").text
+    newsroom.take_down(story, "Too early.")
+    assert f"/desk/stories/{story}/restore" in admin.get(f"/desk/stories/{story}").text
+    page = admin.get(f"/desk/stories/{story}/restore").text
+    assert "Keep everything as it is" in page
+    assert admin.post(f"/desk/stories/{story}/restore", {"reason": ""}).status_code == 422
+    assert admin.client.get(f"/stories/{story}").status_code == 410
+    assert admin.post(f"/desk/stories/{story}/restore", {"reason": "The board has voted."}).status_code == 303
+    assert admin.client.get(f"/stories/{story}", follow_redirects=True).status_code == 200
+    newsroom.kill(story, "Invented.")
+    assert "Bring back" not in admin.get(f"/desk/stories/{story}").text
+    answer = admin.post(f"/desk/stories/{story}/restore", {"reason": "Please."})
+    assert answer.status_code == 422
+    assert "killed" in answer.text
+    assert admin.client.get(f"/stories/{story}").status_code == 410

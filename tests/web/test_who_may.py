@@ -180,6 +180,8 @@ TABLE = {
     "POST /desk/stories/<public_id>/correct": EDITOR,
     "GET /desk/stories/<public_id>/withdraw/<how>": EDITOR,
     "POST /desk/stories/<public_id>/withdraw/<how>": EDITOR,
+    "GET /desk/stories/<public_id>/restore": EDITOR,
+    "POST /desk/stories/<public_id>/restore": EDITOR,
     "GET /desk/why": STAFF,
     "GET /desk/feeds": EDITOR,
     "GET /desk/sources": EDITOR,

@@ -17,6 +17,7 @@ from syndicator.operations.correct import correct_story
 from syndicator.operations.explain import explain, story_meant
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.reach import Reach, reach_of
+from syndicator.operations.restore import restore_story
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.render.plain import plain_text
 from syndicator.storage.desk_listing import Shelf, desk_stories
@@ -136,6 +137,27 @@ def withdraw(public_id: str, how: str) -> ResponseReturnValue:
     return redirect(url_for("desk.story_page", public_id=public_id, _anchor="reach"), 303)
 
 
+@desk.get("/stories/<public_id>/restore")
+@staff_required(StaffRole.EDITOR)
+def restore_page(public_id: str) -> ResponseReturnValue:
+    """Ask before a story that was taken down is offered again."""
+    return _restore_page(public_id, WithdrawalForm(), 200)
+
+
+@desk.post("/stories/<public_id>/restore")
+@staff_required(StaffRole.EDITOR, lately=True)
+def restore(public_id: str) -> ResponseReturnValue:
+    form, house = WithdrawalForm(), the_house()
+    try:
+        with house.sessions.begin() as session:
+            restore_story(session, house, public_id, reason=form.reason.data or "", actor=actor(), at=house.clock())
+    except (InvalidRequest, Conflict) as error:
+        form.blame(error if isinstance(error, InvalidRequest) else InvalidRequest(str(error), "reason"))
+        return _restore_page(public_id, form, 422)
+    flash("It is on offer again; everyone who had it is being told.", "good")
+    return redirect(url_for("desk.story_page", public_id=public_id), 303)
+
+
 @desk.get("/why")
 @staff_required()
 def why_page() -> ResponseReturnValue:
@@ -170,6 +192,16 @@ def _withdraw_page(public_id: str, how: str, form: WithdrawalForm, status: int) 
         story, reach = _story(session, public_id)
     _, title, words = _withdrawal(how)
     return render_template("desk/withdraw.html", story=story, reach=reach, form=form, title=title, words=words), status
+
+
+def _restore_page(public_id: str, form: WithdrawalForm, status: int) -> ResponseReturnValue:
+    with reading(the_house().sessions) as session:
+        story, reach = _story(session, public_id)
+    title = "Bring this story back"
+    words = "It is offered again as it last read. Whoever was asked to remove it is told that it may be used."
+    return render_template(
+        "desk/withdraw.html", story=story, reach=reach, form=form, title=title, words=words, tone="warn"
+    ), status
 
 
 def _compared(session: Session, story: Story) -> tuple[StoryVersion | None, StoryVersion | None]:
