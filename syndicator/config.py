@@ -201,6 +201,7 @@ class WebSub(Section):
     default_lease_seconds: PositiveInt = Field(864_000, description="Lease given when none is asked for.")
     min_lease_seconds: PositiveInt = Field(3_600, description="Shortest lease.")
     max_lease_seconds: PositiveInt = Field(2_592_000, description="Longest lease.")
+    subscriptions_per_host: PositiveInt = Field(1_000, description="Subscriptions whose callbacks are on one host, at most.")
 
     @model_validator(mode="after")
     def _in_order(self) -> WebSub:

@@ -1,6 +1,6 @@
 """The hub's other half: requests that were answered 202 are verified at their callback (WebSub 5.3), denials are told (5.2).
 
-A host is asked PER_MINUTE times a minute at most, so that nobody can have us flood a server that is not theirs.
+A host is asked ASKED_PER_MINUTE times a minute at most, so that nobody can have us flood a server that is not theirs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from syndicator.channels import Answer, Request
@@ -18,12 +18,11 @@ from syndicator.channels.websub import challenge_echoed, denial_url, verificatio
 from syndicator.delivery.errands import Errand
 from syndicator.domain.subscriptions import CallbackHost, HubRequest
 from syndicator.house import House
-from syndicator.operations.hub import settle_hub_request
+from syndicator.operations.hub import ASKED_PER_MINUTE, settle_hub_request
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 RETRY_SECONDS = (30, 120, 600)  # only after a time-out, a refused connection or a 5xx
-PER_MINUTE = 10
 
 
 class HubRequests:
@@ -60,7 +59,7 @@ class HubRequests:
                 log.info("hub request verified mode=%s", request.mode)
             else:
                 log.info("hub request dropped mode=%s status=%s error=%s", request.mode, answer.status, answer.error)
-            session.execute(delete(HubRequest).where(HubRequest.id == request.id))
+                session.delete(request)
 
 
 def _may_ask(session: Session, host: str, at: datetime) -> bool:
@@ -72,7 +71,7 @@ def _may_ask(session: Session, host: str, at: datetime) -> bool:
         session.add(counted)
     if counted.minute != minute:
         counted.minute, counted.asked = minute, 0
-    if counted.asked >= PER_MINUTE:
+    if counted.asked >= ASKED_PER_MINUTE:
         return False
     counted.asked += 1
     return True

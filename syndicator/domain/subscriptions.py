@@ -56,6 +56,18 @@ class Subscription(Base):
             sqlite_where=text("resting_until IS NOT NULL"),
             postgresql_where=text("resting_until IS NOT NULL"),
         ),
+        Index(
+            "ix_subscriptions_callback_host",
+            "callback_host",
+            sqlite_where=text("callback_host IS NOT NULL"),
+            postgresql_where=text("callback_host IS NOT NULL"),
+        ),
+        Index(
+            "ix_subscriptions_token",
+            "token_id",
+            sqlite_where=text("token_id IS NOT NULL"),
+            postgresql_where=text("token_id IS NOT NULL"),
+        ),
         UniqueConstraint("websub_key"),
     )
 
@@ -77,6 +89,8 @@ class Subscription(Base):
     websub_key: Mapped[str | None] = mapped_column(
         String(64)
     )  # SHA-256 of topic and callback: they are the identity (WebSub 5.1)
+    callback_host: Mapped[str | None] = mapped_column(String(255))  # WebSub: so many subscriptions lead to one host at most
+    token_id: Mapped[int | None] = mapped_column(ForeignKey("feed_tokens.id"))  # WebSub: the one in a private topic
     lease_until: Mapped[datetime | None]
     digest_at: Mapped[datetime | None]  # when the next daily letter goes; None: what is owed goes at once
     created_at: Mapped[datetime]

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
 from syndicator.domain.base import new_id
-from syndicator.domain.publishers import Publisher
+from syndicator.domain.publishers import FeedToken
 from syndicator.domain.subscriptions import ChannelKind, HubRequest, Subscription, SubscriptionState
+from syndicator.errors import TooManyRequests
 from syndicator.house import House
 from syndicator.operations.agreements import read_viewer
 from syndicator.operations.backfill import owe_state
@@ -25,14 +26,18 @@ from syndicator.operations.keys import find_token
 from syndicator.operations.subscriptions import end
 from syndicator.reasons import Reason
 
+PENDING_PER_HOST = 100  # requests that wait until their host may be asked again
+ASKED_PER_MINUTE = 10  # questions to one host, so that nobody can have us flood a server that is not theirs
+FULL_SECONDS = 3600  # a host with all the subscriptions that it may have is told to come back after
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A feed document that can be subscribed to, and on whose behalf, if it is private."""
+    """A feed document that can be subscribed to, and by which token, if it is private."""
 
     feed: str
     format: str
-    publisher: Publisher | None = None
+    token: FeedToken | None = None
 
 
 def read_topic(house: House, session: Session, url: str) -> Topic | None:
@@ -49,7 +54,7 @@ def read_topic(house: House, session: Session, url: str) -> Topic | None:
         return None
     at = house.clock()
     decision = decide_feed(read_viewer(session, house, token.publisher, at=at), definition, at)
-    return Topic(definition.name, found["format"], token.publisher) if decision.granted else None
+    return Topic(definition.name, found["format"], token) if decision.granted else None
 
 
 def keep_request(
@@ -66,9 +71,11 @@ def keep_request(
     """Keep a well-formed request; the answer to its sender depends on nothing that is found out later (WebSub 5.1.2).
 
     A newer request for the same topic and callback takes the place of one not yet verified. A topic that cannot be had is denied.
+    Raises TooManyRequests where the callback's host has too many of us already.
     """
     known = read_topic(house, session, topic)
-    key = websub_key(topic, callback)
+    key, host = websub_key(topic, callback), urlsplit(callback).hostname or ""
+    _require_room(session, house, host, key)
     session.execute(delete(HubRequest).where(HubRequest.websub_key == key))
     denied = mode == "subscribe" and known is None
     request = HubRequest(
@@ -76,10 +83,10 @@ def keep_request(
         websub_key=key,
         topic=house.vault.lock(topic),
         callback=callback,
-        host=urlsplit(callback).hostname or "",
+        host=host,
         secret=house.vault.lock(secret) if secret else None,
         lease_seconds=lease_seconds,
-        publisher_id=known.publisher.id if known and known.publisher else None,
+        publisher_id=known.token.publisher_id if known and known.token else None,
         reason=Reason.UNKNOWN_FEED.words if denied else "",
         created_at=at,
         next_attempt_at=at,
@@ -89,21 +96,37 @@ def keep_request(
     return request
 
 
+def _require_room(session: Session, house: House, host: str, key: str) -> None:
+    """Bound what `host` is asked and sent. Renewing and ending what there is are never refused."""
+    live = Subscription.state != SubscriptionState.ENDED
+    if session.scalar(select(Subscription.id).where(Subscription.websub_key == key, live)) is not None:
+        return
+    pending = session.scalar(select(func.count()).where(HubRequest.host == host, HubRequest.websub_key != key)) or 0
+    if pending >= PENDING_PER_HOST:
+        wait = 60 * (pending // ASKED_PER_MINUTE)
+        raise TooManyRequests(wait, "verifications of one callback host")
+    subscribed = session.scalar(select(func.count()).where(Subscription.callback_host == host, live)) or 0
+    if subscribed + pending >= house.config.websub.subscriptions_per_host:
+        raise TooManyRequests(FULL_SECONDS, "subscriptions of one callback host")
+
+
 def websub_key(topic: str, callback: str) -> str:
     """The identity of a WebSub subscription: topic and callback, query included (5.1)."""
     return hashlib.sha256(f"{topic}\n{callback}".encode()).hexdigest()
 
 
 def settle_hub_request(session: Session, house: House, request: HubRequest, *, at: datetime) -> None:
-    """Do what a verified request asks: make or renew the subscription, or end it. A topic lost meanwhile makes nothing."""
+    """Do what a verified request asks and forget it: make, renew or end the subscription. A topic lost meanwhile is denied."""
     wanted = select(Subscription).where(Subscription.websub_key == request.websub_key).with_for_update()
     subscription = session.scalars(wanted).one_or_none()
     if request.mode == "unsubscribe":
         if subscription is not None and subscription.state is not SubscriptionState.ENDED:
             end(session, subscription, reason="unsubscribed", actor="hub", at=at)
+        session.delete(request)
         return
     topic = read_topic(house, session, house.vault.unlock(request.topic))
     if topic is None:
+        request.mode, request.reason, request.attempts, request.next_attempt_at = "denied", Reason.UNKNOWN_FEED.words, 0, at
         return
     fresh = subscription is None or subscription.state is not SubscriptionState.ACTIVE
     if subscription is None:
@@ -113,41 +136,13 @@ def settle_hub_request(session: Session, house: House, request: HubRequest, *, a
         session.add(subscription)
     subscription.feed, subscription.options = topic.feed, {"format": topic.format}
     subscription.topic, subscription.endpoint = request.topic, request.callback
-    subscription.publisher_id = request.publisher_id
+    subscription.callback_host = request.host
+    subscription.publisher_id = topic.token.publisher_id if topic.token else None
+    subscription.token_id = topic.token.id if topic.token else None
     subscription.secret, subscription.old_secret = request.secret, None
     subscription.state, subscription.state_reason = SubscriptionState.ACTIVE, ""
     subscription.lease_until = at + timedelta(seconds=request.lease_seconds)
+    session.delete(request)
     if fresh:
         session.flush()
         owe_state(session, subscription, at=at)
-
-
-def deny_subscriptions(session: Session, publisher_id: int, reason: str, *, at: datetime) -> int:
-    """Tell the callbacks of the publisher's WebSub subscriptions that they are not, or no longer, subscribed (5.2); returns how
-    many. The subscriptions are paused, so that they still hear of kills until their lease ends; subscribing again starts anew.
-    """
-    wanted = select(Subscription).where(
-        Subscription.publisher_id == publisher_id,
-        Subscription.channel == ChannelKind.WEBSUB,
-        Subscription.state == SubscriptionState.ACTIVE,
-    )
-    subscriptions = session.scalars(wanted.with_for_update()).all()
-    for subscription in subscriptions:
-        subscription.state, subscription.state_reason = SubscriptionState.PAUSED, f"denied: {reason}"
-        session.execute(delete(HubRequest).where(HubRequest.websub_key == subscription.websub_key))
-        session.add(
-            HubRequest(
-                mode="denied",
-                websub_key=subscription.websub_key,
-                topic=subscription.topic,
-                callback=subscription.endpoint,
-                host=urlsplit(subscription.endpoint).hostname or "",
-                lease_seconds=0,
-                publisher_id=publisher_id,
-                reason=reason,
-                created_at=at,
-                next_attempt_at=at,
-            )
-        )
-    session.flush()
-    return len(subscriptions)

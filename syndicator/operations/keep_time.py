@@ -18,7 +18,7 @@ from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.announce import announce
 from syndicator.operations.archives import lock_places, mark_stale
-from syndicator.operations.hub import deny_subscriptions
+from syndicator.operations.denials import deny_publisher
 from syndicator.storage.queries import get_version
 
 BATCH = 100
@@ -83,7 +83,7 @@ def expire_approvals(session: Session, *, at: datetime) -> int:
             )
         )
     for publisher in publishers:
-        deny_subscriptions(session, publisher.id, "the publisher's approval is over", at=at)
+        deny_publisher(session, publisher.id, "the publisher's approval is over", at=at)
     for publisher in publishers:
         audit.record(session, "job:expire_approvals", "publisher.expire", publisher.public_id, at=at)
     return len(publishers)

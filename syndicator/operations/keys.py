@@ -13,6 +13,7 @@ from syndicator.domain.base import new_id
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, Scope
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.operations import audit
+from syndicator.operations.denials import deny_token
 from syndicator.vault import hash_token, new_token, well_formed
 
 KEY_PREFIX = "syn_key"
@@ -142,10 +143,15 @@ def get_credential(session: Session, reference: str, *, publisher_id: int | None
 
 
 def revoke(session: Session, reference: str, *, actor: str, at: datetime, publisher_id: int | None = None) -> ApiKey | FeedToken:
-    """Revoke the key or token `reference`, as get_credential finds it; raises NotFound, Conflict when it already is."""
+    """Revoke the key or token `reference`, as get_credential finds it; what was subscribed to by a token's address is denied.
+
+    Raises NotFound; Conflict when it already is.
+    """
     credential = get_credential(session, reference, publisher_id=publisher_id)
     if credential.revoked_at is not None:
         raise Conflict(f"{credential.public_id} has been revoked already")
     credential.revoked_at = at
+    if isinstance(credential, FeedToken):
+        deny_token(session, credential, at=at)
     audit.record(session, actor, "credential.revoke", credential.public_id, at=at)
     return credential

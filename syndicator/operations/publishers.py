@@ -21,7 +21,7 @@ from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit, eligibility, terms
-from syndicator.operations.hub import deny_subscriptions
+from syndicator.operations.denials import deny_publisher
 
 
 def add_publisher(session: Session, *, name: str, email: str, domains: list[str], actor: str, at: datetime) -> Publisher:
@@ -104,7 +104,7 @@ def decide(
     )
     session.add(decision)
     if new_state in {PublisherState.SUSPENDED, PublisherState.REVOKED}:
-        deny_subscriptions(session, publisher.id, f"the publisher was {new_state.value}", at=at)
+        deny_publisher(session, publisher.id, f"the publisher was {new_state.value}", at=at)
     if new_state is PublisherState.REVOKED:
         _pause_subscriptions(session, publisher)
     audit.record(

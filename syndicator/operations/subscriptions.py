@@ -13,7 +13,7 @@ from syndicator.access import decide_feed
 from syndicator.channels.webhook import new_signing_key, new_webhook_secret, public_key_of
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
-from syndicator.domain.publishers import Publisher
+from syndicator.domain.publishers import FeedToken, Publisher
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
@@ -95,7 +95,12 @@ def pause(session: Session, subscription: Subscription, *, reason: str, actor: s
 
 
 def resume(session: Session, subscription: Subscription, *, actor: str, at: datetime) -> None:
-    """Send again: what was owed when it was paused, and the newest state of each story that it missed since it last worked."""
+    """Send again: what was owed when it was paused, and the newest state of each story that it missed since it last worked.
+
+    Raises Conflict when it has ended, or was made by the address of a feed whose token has been revoked.
+    """
+    if subscription.token_id is not None and session.get_one(FeedToken, subscription.token_id).revoked_at is not None:
+        raise Conflict("the feed's token was revoked; subscribe again with one that works")
     reschedule_owed(session, subscription.id, at)
     if subscription.state is SubscriptionState.PAUSED:
         catch_up(session, subscription, at=at)

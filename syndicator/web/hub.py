@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from syndicator.channels.websub import parse_hub_request
 from syndicator.domain.publishers import Scope
-from syndicator.errors import AddressRefused, InvalidRequest
+from syndicator.errors import AddressRefused, InvalidRequest, SyndicatorError, TooManyRequests
 from syndicator.operations.hub import keep_request
 from syndicator.web.identity import require, the_house, the_outbound
 
@@ -22,10 +24,7 @@ def receive() -> ResponseReturnValue:
         require(Scope.NEWSROOM)
         return Response("Feeds are pushed as soon as they change; there is nothing to do.\n", 204, mimetype="text/plain")
     house = the_house()
-    try:
-        order = parse_hub_request(form, house.config.websub, the_outbound().check_url)
-    except (InvalidRequest, AddressRefused) as error:  # WebSub 5.1.2 wants the reason as plain text
-        return Response(f"{error}\n", 400, mimetype="text/plain")
+    order = parse_hub_request(form, house.config.websub, the_outbound().check_url)
     with house.sessions.begin() as session:
         keep_request(
             session,
@@ -38,6 +37,18 @@ def receive() -> ResponseReturnValue:
             at=house.clock(),
         )
     return Response("Accepted; the callback is asked to confirm.\n", 202, mimetype="text/plain")
+
+
+@hub.errorhandler(InvalidRequest)
+@hub.errorhandler(AddressRefused)
+@hub.errorhandler(TooManyRequests)
+def refuse(error: SyndicatorError) -> Response:
+    """Give the reason as plain text (WebSub 5.1.2)."""
+    wait = error.retry_after_seconds
+    answer = Response(f"{error}\n", 400 if wait is None else 429, mimetype="text/plain")
+    if wait is not None:
+        answer.headers["Retry-After"] = str(ceil(wait))
+    return answer
 
 
 @hub.get("/hub")

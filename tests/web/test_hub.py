@@ -15,20 +15,9 @@ from syndicator.operations import keep_time
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
-from tests.receiver import Received, Receiver, Reply
+from tests.receiver import Receiver, Reply
 from tests.web.callers import key_of, token_of
-
-
-def hub_form(desk: Desk, callback_url: str, **changes: str) -> dict[str, str]:
-    topic = f"{desk.house.config.site.base_url}/feeds/latest.atom"
-    return {"hub.mode": "subscribe", "hub.topic": topic, "hub.callback": callback_url} | {
-        f"hub.{name}": value for name, value in changes.items()
-    }
-
-
-def echo(request: Received) -> Reply:
-    asked = parse_qs(urlsplit(request.target).query)
-    return Reply(body=asked.get("hub.challenge", [""])[0].encode())
+from tests.web.hub_reader import echo, hub_form
 
 
 def test_a_websub_subscriber_is_verified_pushed_and_let_go(client: FlaskClient, desk: Desk) -> None:

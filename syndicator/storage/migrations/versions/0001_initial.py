@@ -635,48 +635,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("pubstatus <> 'usable'"),
     )
     op.create_table(
-        "subscriptions",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("public_id", sa.String(length=32), nullable=False),
-        sa.Column("publisher_id", sa.Integer(), nullable=True),
-        sa.Column("feed", sa.String(length=64), nullable=False),
-        sa.Column("channel", sa.String(length=20), nullable=False),
-        sa.Column("endpoint", sa.String(length=2048), nullable=False),
-        sa.Column("options", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.Column("state", sa.String(length=20), nullable=False),
-        sa.Column("state_reason", sa.Text(), nullable=False),
-        sa.Column("secret", sa.Text(), nullable=True),
-        sa.Column("old_secret", sa.Text(), nullable=True),
-        sa.Column("old_secret_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("topic", sa.Text(), nullable=True),
-        sa.Column("websub_key", sa.String(length=64), nullable=True),
-        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("digest_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("signing_key", sa.Text(), nullable=True),
-        sa.Column("last_sequence", sa.BigInteger(), nullable=False),
-        sa.Column("last_delivered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("failures_in_row", sa.Integer(), nullable=False),
-        sa.Column("resting_until", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("told", sa.String(length=20), nullable=False),
-        sa.Column("paused_after_seq", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_subscriptions_publisher_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
-        sa.UniqueConstraint("public_id", name=op.f("uq_subscriptions_public_id")),
-        sa.UniqueConstraint("websub_key", name=op.f("uq_subscriptions_websub_key")),
-    )
-    op.create_index("ix_subscriptions_owed", "subscriptions", ["feed", "state"], unique=False)
-    op.create_index("ix_subscriptions_publisher", "subscriptions", ["publisher_id"], unique=False)
-    op.create_index(
-        "ix_subscriptions_resting",
-        "subscriptions",
-        ["resting_until"],
-        unique=False,
-        sqlite_where=sa.text("resting_until IS NOT NULL"),
-        postgresql_where=sa.text("resting_until IS NOT NULL"),
-    )
-    op.create_table(
         "terms_acceptances",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("publisher_id", sa.Integer(), nullable=False),
@@ -788,23 +746,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_receipts_publisher", "receipts", ["publisher_id", "story_id", "version_number"], unique=False)
     op.create_table(
-        "remote_copies",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("subscription_id", sa.Integer(), nullable=False),
-        sa.Column("story_id", sa.Integer(), nullable=False),
-        sa.Column("remote_id", sa.BigInteger(), nullable=True),
-        sa.Column("url", sa.String(length=2048), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("seen", sa.String(length=64), nullable=False),
-        sa.Column("sent", sa.String(length=64), nullable=False),
-        sa.Column("withdrawn", sa.Boolean(), nullable=False),
-        sa.Column("changed_there", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_remote_copies_story_id")),
-        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_remote_copies_subscription_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_remote_copies")),
-        sa.UniqueConstraint("subscription_id", "story_id", name=op.f("uq_remote_copies_subscription_id_story_id")),
-    )
-    op.create_table(
         "republications",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("public_id", sa.String(length=32), nullable=False),
@@ -873,6 +814,67 @@ def upgrade() -> None:
         sa.UniqueConstraint("story_id", "number", name=op.f("uq_story_versions_story_id_number")),
     )
     op.create_table(
+        "subscriptions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("publisher_id", sa.Integer(), nullable=True),
+        sa.Column("feed", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("endpoint", sa.String(length=2048), nullable=False),
+        sa.Column("options", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("state_reason", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("old_secret", sa.Text(), nullable=True),
+        sa.Column("old_secret_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("topic", sa.Text(), nullable=True),
+        sa.Column("websub_key", sa.String(length=64), nullable=True),
+        sa.Column("callback_host", sa.String(length=255), nullable=True),
+        sa.Column("token_id", sa.Integer(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("digest_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("signing_key", sa.Text(), nullable=True),
+        sa.Column("last_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("last_delivered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures_in_row", sa.Integer(), nullable=False),
+        sa.Column("resting_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("told", sa.String(length=20), nullable=False),
+        sa.Column("paused_after_seq", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_subscriptions_publisher_id")),
+        sa.ForeignKeyConstraint(["token_id"], ["feed_tokens.id"], name=op.f("fk_subscriptions_token_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_subscriptions")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_subscriptions_public_id")),
+        sa.UniqueConstraint("websub_key", name=op.f("uq_subscriptions_websub_key")),
+    )
+    op.create_index(
+        "ix_subscriptions_callback_host",
+        "subscriptions",
+        ["callback_host"],
+        unique=False,
+        sqlite_where=sa.text("callback_host IS NOT NULL"),
+        postgresql_where=sa.text("callback_host IS NOT NULL"),
+    )
+    op.create_index("ix_subscriptions_owed", "subscriptions", ["feed", "state"], unique=False)
+    op.create_index("ix_subscriptions_publisher", "subscriptions", ["publisher_id"], unique=False)
+    op.create_index(
+        "ix_subscriptions_resting",
+        "subscriptions",
+        ["resting_until"],
+        unique=False,
+        sqlite_where=sa.text("resting_until IS NOT NULL"),
+        postgresql_where=sa.text("resting_until IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_subscriptions_token",
+        "subscriptions",
+        ["token_id"],
+        unique=False,
+        sqlite_where=sa.text("token_id IS NOT NULL"),
+        postgresql_where=sa.text("token_id IS NOT NULL"),
+    )
+    op.create_table(
         "takes",
         sa.Column("publisher_id", sa.Integer(), nullable=False),
         sa.Column("story_id", sa.Integer(), nullable=False),
@@ -889,32 +891,6 @@ def upgrade() -> None:
     op.create_index("ix_takes_first", "takes", ["first_taken_at", "story_id"], unique=False)
     op.create_index("ix_takes_publisher", "takes", ["publisher_id", "first_taken_at"], unique=False)
     op.create_index("ix_takes_story", "takes", ["story_id"], unique=False)
-    op.create_table(
-        "trials",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("public_id", sa.String(length=32), nullable=False),
-        sa.Column("subscription_id", sa.Integer(), nullable=False),
-        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("outcome", sa.String(length=12), nullable=False),
-        sa.Column("reason", sa.String(length=200), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("duration_ms", sa.Integer(), nullable=False),
-        sa.Column("answer", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_trials_subscription_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_trials")),
-        sa.UniqueConstraint("public_id", name=op.f("uq_trials_public_id")),
-    )
-    op.create_index(
-        "ix_trials_due",
-        "trials",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
-    )
-    op.create_index("ix_trials_subscription", "trials", ["subscription_id", "id"], unique=False)
     op.create_table(
         "acknowledgements",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -990,6 +966,49 @@ def upgrade() -> None:
     op.create_index("ix_deliveries_story", "deliveries", ["story_id", "subscription_id", "event_seq"], unique=False)
     op.create_index("ix_deliveries_subscription", "deliveries", ["subscription_id", "id"], unique=False)
     op.create_table(
+        "remote_copies",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("subscription_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.Column("remote_id", sa.BigInteger(), nullable=True),
+        sa.Column("url", sa.String(length=2048), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("seen", sa.String(length=64), nullable=False),
+        sa.Column("sent", sa.String(length=64), nullable=False),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.Column("changed_there", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_remote_copies_story_id")),
+        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_remote_copies_subscription_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_remote_copies")),
+        sa.UniqueConstraint("subscription_id", "story_id", name=op.f("uq_remote_copies_subscription_id_story_id")),
+    )
+    op.create_table(
+        "trials",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("subscription_id", sa.Integer(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_trials_subscription_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trials")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_trials_public_id")),
+    )
+    op.create_index(
+        "ix_trials_due",
+        "trials",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index("ix_trials_subscription", "trials", ["subscription_id", "id"], unique=False)
+    op.create_table(
         "attempts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -1013,6 +1032,15 @@ def downgrade() -> None:
         op.execute(sa.text(statement))
     op.drop_index("ix_attempts_delivery", table_name="attempts")
     op.drop_table("attempts")
+    op.drop_index("ix_trials_subscription", table_name="trials")
+    op.drop_index(
+        "ix_trials_due",
+        table_name="trials",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.drop_table("trials")
+    op.drop_table("remote_copies")
     op.drop_index("ix_deliveries_subscription", table_name="deliveries")
     op.drop_index("ix_deliveries_story", table_name="deliveries")
     op.drop_index(
@@ -1042,19 +1070,32 @@ def downgrade() -> None:
         postgresql_where=sa.text("remind_at IS NOT NULL"),
     )
     op.drop_table("acknowledgements")
-    op.drop_index("ix_trials_subscription", table_name="trials")
-    op.drop_index(
-        "ix_trials_due",
-        table_name="trials",
-        sqlite_where=sa.text("due_at IS NOT NULL"),
-        postgresql_where=sa.text("due_at IS NOT NULL"),
-    )
-    op.drop_table("trials")
     op.drop_index("ix_takes_story", table_name="takes")
     op.drop_index("ix_takes_publisher", table_name="takes")
     op.drop_index("ix_takes_first", table_name="takes")
     op.drop_index("ix_takes_agreement", table_name="takes")
     op.drop_table("takes")
+    op.drop_index(
+        "ix_subscriptions_token",
+        table_name="subscriptions",
+        sqlite_where=sa.text("token_id IS NOT NULL"),
+        postgresql_where=sa.text("token_id IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_subscriptions_resting",
+        table_name="subscriptions",
+        sqlite_where=sa.text("resting_until IS NOT NULL"),
+        postgresql_where=sa.text("resting_until IS NOT NULL"),
+    )
+    op.drop_index("ix_subscriptions_publisher", table_name="subscriptions")
+    op.drop_index("ix_subscriptions_owed", table_name="subscriptions")
+    op.drop_index(
+        "ix_subscriptions_callback_host",
+        table_name="subscriptions",
+        sqlite_where=sa.text("callback_host IS NOT NULL"),
+        postgresql_where=sa.text("callback_host IS NOT NULL"),
+    )
+    op.drop_table("subscriptions")
     op.drop_table("story_versions")
     op.drop_table("story_texts")
     op.drop_index("ix_story_labels_story", table_name="story_labels")
@@ -1062,7 +1103,6 @@ def downgrade() -> None:
     op.drop_index("ix_republications_story", table_name="republications")
     op.drop_index("ix_republications_due", table_name="republications")
     op.drop_table("republications")
-    op.drop_table("remote_copies")
     op.drop_index("ix_receipts_publisher", table_name="receipts")
     op.drop_table("receipts")
     op.drop_index("ix_feed_entries_story", table_name="feed_entries")
@@ -1089,15 +1129,6 @@ def downgrade() -> None:
     op.drop_table("application_notes")
     op.drop_index("ix_terms_acceptances_publisher", table_name="terms_acceptances")
     op.drop_table("terms_acceptances")
-    op.drop_index(
-        "ix_subscriptions_resting",
-        table_name="subscriptions",
-        sqlite_where=sa.text("resting_until IS NOT NULL"),
-        postgresql_where=sa.text("resting_until IS NOT NULL"),
-    )
-    op.drop_index("ix_subscriptions_publisher", table_name="subscriptions")
-    op.drop_index("ix_subscriptions_owed", table_name="subscriptions")
-    op.drop_table("subscriptions")
     op.drop_index(
         "ix_stories_withdrawn",
         table_name="stories",
