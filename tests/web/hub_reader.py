@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from syndicator.app import create_engine
+from syndicator.sending import create_engine
 from tests.desk import Desk
 from tests.receiver import Received, Receiver, Reply
 
