@@ -169,7 +169,7 @@ def _timetable(house: House) -> tuple[bool, str]:
     now = house.clock()
     with reading(house.sessions) as session:
         holder = session.scalars(select(LeaderLease).where(LeaderLease.until > now)).first()
-        runs = session.scalars(select(JobRun).order_by(JobRun.started_at.desc())).all()
+        runs = session.scalars(select(JobRun).where(JobRun.started_at.is_not(None)).order_by(JobRun.started_at.desc())).all()
     failing = [f"{run.job} ({run.failures} times)" for run in runs if run.failures]
     if failing:
         return False, f"jobs that keep failing: {', '.join(failing)}"

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from syndicator.carriers import open_carrier
 from syndicator.channels.email import Email
+from syndicator.clock import utc_now
 from syndicator.delivery.digests import Digests
 from syndicator.delivery.engine import count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
@@ -28,6 +29,7 @@ from syndicator.house import House
 from syndicator.operations import acknowledge, decide, keep_time, links, republications, sign_in, tidy
 from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
+from syndicator.operations.order_jobs import list_jobs, take_orders
 from syndicator.operations.prove_domains import check_due
 from syndicator.operations.pull import due_sources, pull_source
 from syndicator.operations.remembering import forget_requests
@@ -40,6 +42,7 @@ log = logging.getLogger(__name__)
 RENEW_SECONDS = 10.0
 RECORD_SECONDS = 60.0
 BELL_SECONDS = 0.25
+ORDER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ def get_job(name: str) -> Job:
 def run_job(job: Job, house: House, outbound: Outbound) -> str:
     """Run `job` now and record how it went; a failure is recorded and raised."""
     with house.sessions.begin() as session:
-        record = session.get(JobRun, job.name) or JobRun(job=job.name, started_at=house.clock(), failures=0)
+        record = session.get(JobRun, job.name) or JobRun(job=job.name, failures=0)
         record.started_at, record.finished_at = house.clock(), None
         session.add(record)
     try:
@@ -220,11 +223,14 @@ class Timetable:
         self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
         for job in JOBS:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
+        self._scheduler.add_job(self._take_orders, "interval", seconds=ORDER_SECONDS, id="orders", max_instances=1)
         if house.config.push.executor == "celery":
             self._bell = make_celery(house.config)
             self._scheduler.add_job(self._ring, "interval", seconds=BELL_SECONDS, id="bell", max_instances=1)
 
     def start(self) -> None:
+        with self._house.sessions.begin() as session:
+            list_jobs(session, [job.name for job in JOBS])
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -250,6 +256,19 @@ class Timetable:
             outcome = job.run(self._house, self._outbound)
         if outcome:
             log.info("job done job=%s outcome=%s", job.name, outcome)
+
+    def _take_orders(self) -> None:
+        """Begin the jobs that somebody wants now; one that is running at this moment is not begun beside itself."""
+        try:
+            if not self._leads():
+                return
+            with self._house.sessions.begin() as session:
+                names = take_orders(session)
+            for name in names:
+                self._recorded_at.pop(name, None)  # who asked for it wants to see how it went
+                self._scheduler.modify_job(name, next_run_time=utc_now())
+        except Exception:
+            log.exception("orders failed")
 
     def _ring(self) -> None:
         try:

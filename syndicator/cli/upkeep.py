@@ -112,7 +112,7 @@ def job_list(context: typer.Context) -> None:
                 "job": job.name,
                 "every_seconds": job.every_seconds,
                 "last_started": runs[job.name].started_at if job.name in runs else None,
-                "outcome": runs[job.name].outcome if job.name in runs else "has not run yet",
+                "outcome": runs[job.name].outcome if job.name in runs and runs[job.name].started_at else "has not run yet",
             }
             for job in JOBS
         ],

@@ -21,12 +21,13 @@ class LeaderLease(Base):
 
 
 class JobRun(Base):
-    """How a job last went."""
+    """How a job last went, and whether somebody wants it run before its time."""
 
     __tablename__ = "job_runs"
 
     job: Mapped[str] = mapped_column(String(80), primary_key=True)
-    started_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]  # None: known to the timetable, and not run yet
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(Text, default="")  # a sentence
     failures: Mapped[int] = mapped_column(default=0)  # in a row
+    ordered_at: Mapped[datetime | None]  # somebody wants it run now; None once the timetable has begun it

@@ -92,6 +92,21 @@ def end_agreement(session: Session, reference: str, *, reason: str, actor: str, 
     return agreement
 
 
+def move_end(session: Session, reference: str, *, valid_until: datetime, reason: str, actor: str, at: datetime) -> Agreement:
+    """Let it last until another instant. Raises NotFound, Conflict when it was ended, and InvalidRequest that names the field."""
+    if not reason.strip():
+        raise InvalidRequest("say why", "reason")
+    agreement = get_agreement(session, reference, lock=True)
+    if agreement.ended_at is not None:
+        raise Conflict(f"agreement {reference} has ended already")
+    if valid_until <= max(at, agreement.valid_from):
+        raise InvalidRequest("must lie ahead, and after the beginning of the term; to end it now, end it", "valid_until")
+    before, agreement.valid_until = agreement.valid_until, valid_until
+    details = {"from": before.isoformat(), "until": valid_until.isoformat(), "reason": reason.strip()}
+    audit.record(session, actor, "agreement.move-end", agreement.public_id, at=at, **details)
+    return agreement
+
+
 def get_agreement(session: Session, reference: str, *, publisher_id: int | None = None, lock: bool = False) -> Agreement:
     """Return the agreement by its public id; one of another publisher than `publisher_id` is as unknown as none."""
     wanted = select(Agreement).where(Agreement.public_id == reference)

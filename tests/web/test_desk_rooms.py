@@ -7,6 +7,7 @@ import io
 import json
 import re
 from datetime import timedelta
+from time import monotonic, sleep
 
 import pytest
 from flask import Flask
@@ -17,14 +18,18 @@ from syndicator.domain.applications import Application
 from syndicator.domain.audit import AuditEntry
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
 from syndicator.domain.inquiries import Inquiry, InquiryState
+from syndicator.domain.jobs import JobRun
 from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.republications import BeaconDay
 from syndicator.domain.stories import PubStatus, Source, Story
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
+from syndicator.jobs import JOBS, Timetable
 from syndicator.operations import audit
 from syndicator.operations.desk_figures import attempts_by_day, tally_attempts, top_stories
+from syndicator.operations.order_jobs import list_jobs, take_orders
+from syndicator.outbound import Outbound
 from syndicator.storage.queries import find_story
 from syndicator.web.desk.diff import marked_difference
 from tests.applicants import Applicants
@@ -329,3 +334,32 @@ def test_a_takedown_is_undone_after_a_question_and_a_kill_is_not(admin: Browser,
     assert answer.status_code == 422
     assert "killed" in answer.text
     assert admin.client.get(f"/stories/{story}").status_code == 410
+
+
+def test_a_job_is_run_on_demand_by_the_timetable_and_not_by_the_page(admin: Browser, house: House) -> None:
+    with house.sessions.begin() as session:
+        list_jobs(session, [job.name for job in JOBS])
+    assert "not yet" in admin.get("/desk/jobs").text
+    assert admin.post("/desk/jobs/nothing/run").status_code == 404
+    assert admin.post("/desk/jobs/forget-attempts/run").status_code == 303  # its hour is far away
+    assert "wanted now" in admin.get("/desk/jobs").text
+    with house.sessions() as session:
+        assert session.get_one(JobRun, "forget-attempts").started_at is None
+    timetable = Timetable(house, Outbound(house.config.outbound, house.config.user_agent))
+    timetable.start()
+    try:
+        deadline = monotonic() + 30
+        while not finished(house, "forget-attempts"):
+            assert monotonic() < deadline
+            sleep(0.05)
+    finally:
+        timetable.stop()
+    page = shown(admin.get("/desk/jobs")).text_content()
+    assert "wanted now" not in page
+    with house.sessions() as session:
+        assert take_orders(session) == []
+
+
+def finished(house: House, job: str) -> bool:
+    with house.sessions() as session:
+        return session.get_one(JobRun, job).finished_at is not None

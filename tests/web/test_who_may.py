@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -23,6 +24,7 @@ from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherDomain
 from syndicator.house import House
 from syndicator.operations import evidence, members
+from syndicator.operations.agreements import add_agreement
 from syndicator.operations.inquiries import ask
 from syndicator.operations.keys import create_key
 from syndicator.operations.letters import write_letter
@@ -167,6 +169,12 @@ TABLE = {
     "GET /desk/publishers/<publisher_id>": LICENSING,
     "GET /desk/publishers/<publisher_id>/credentials/<key_id>/revoke": LICENSING,
     "POST /desk/publishers/<publisher_id>/credentials/<key_id>/revoke": LICENSING,
+    "GET /desk/publishers/<publisher_id>/agreements/new": LICENSING,
+    "POST /desk/publishers/<publisher_id>/agreements/new": LICENSING,
+    "GET /desk/publishers/<publisher_id>/agreements/<agreement_id>/term": LICENSING,
+    "POST /desk/publishers/<publisher_id>/agreements/<agreement_id>/term": LICENSING,
+    "GET /desk/publishers/<publisher_id>/agreements/<agreement_id>/end": LICENSING,
+    "POST /desk/publishers/<publisher_id>/agreements/<agreement_id>/end": LICENSING,
     "GET /desk/inquiries": LICENSING,
     "GET /desk/inquiries/<inquiry_id>": LICENSING,
     "POST /desk/inquiries/<inquiry_id>/reply": LICENSING,
@@ -192,6 +200,7 @@ TABLE = {
     "GET /desk/sources/<name>/remove": "s ---- -n-",
     "POST /desk/sources/<name>/remove": "s ---- -n-",
     "GET /desk/jobs": EDITOR,
+    "POST /desk/jobs/<name>/run": "s ---- -n-",  # there is no job of that name
     "GET /desk/deliveries": STAFF,
     "POST /desk/deliveries/replay": STAFF,
     "GET /desk/deliveries/<uid>": STAFF,
@@ -274,6 +283,16 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         letter = write_letter(session, house, "note", to="a@b.example", at=house.clock(), heading="Hello", words="Hello.")
         key, _ = create_key(session, ours, actor="test", at=house.clock(), name="CMS")
         application, figure = _application(session, house, ours)
+        agreement = add_agreement(
+            session,
+            house,
+            ours,
+            title="Contract",
+            valid_from=house.clock(),
+            valid_until=house.clock() + timedelta(days=30),
+            actor="test",
+            at=house.clock(),
+        )
         inquiry = ask(
             session,
             house,
@@ -309,6 +328,7 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "channel": "webhook",
         "seq": "999",
         "inquiry_id": inquiry.public_id,
+        "agreement_id": agreement.public_id,
         "how": "takedown",
         "form": "csv",
         "uid": delivery_uid(subscription.public_id, delivery.event_seq),

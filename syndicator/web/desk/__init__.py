@@ -1,6 +1,7 @@
 """The desk, where the newsroom's staff works. One module a subject; each registers its views on `blueprint.desk`."""
 
 from syndicator.web.desk import (  # registers their views
+    agreements,
     applications,
     charts,
     deliveries,
@@ -16,6 +17,7 @@ from syndicator.web.desk import (  # registers their views
 from syndicator.web.desk.blueprint import desk
 
 __all__ = [
+    "agreements",
     "applications",
     "charts",
     "deliveries",
