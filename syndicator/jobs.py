@@ -26,7 +26,7 @@ from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import acknowledge, decide, keep_time, links, republications, sign_in, tidy
+from syndicator.operations import acknowledge, decide, keep_time, links, republications, sign_in, tidy, try_logins
 from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.order_jobs import list_jobs, take_orders
@@ -74,6 +74,11 @@ def _pull_sources(house: House, outbound: Outbound) -> str:
 def _send_letters(house: House, _outbound: Outbound) -> str:
     sent = PostOffice(house, open_carrier(house.config)).send_owed()
     return f"{sent} letters sent" if sent else ""
+
+
+def _try_logins(house: House, outbound: Outbound) -> str:
+    count = try_logins.try_due(house, outbound)
+    return f"{count} logins tried" if count else ""
 
 
 def _send_digests(house: House, _outbound: Outbound) -> str:
@@ -125,6 +130,7 @@ JOBS = (
             lambda session, house: tidy.mend_schedule(session, at=house.clock()), "deliveries put off for too long made due"
         ),
     ),
+    Job("try-logins", 3, _try_logins),
     Job("send-digests", 60, _send_digests),
     Job("prove-domains", 3, _prove_domains),
     Job(

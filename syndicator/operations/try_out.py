@@ -1,4 +1,7 @@
-"""Trying an endpoint out: an example is sent to a webhook once, by the engine like all else, and what came of it is kept."""
+"""Trying an endpoint out: an example is sent to a webhook once, or we log in where a channel needs that, and what came is kept.
+
+The engine sends the example; a job of the timetable logs in (`try_logins`). Neither is done while somebody waits for a page.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ from syndicator.operations import audit
 
 
 def ask_for_trial(session: Session, subscription: Subscription, *, actor: str, at: datetime) -> Trial:
-    """Ask that an example be sent to the subscription's endpoint, which may be paused; a later look shows what came of it.
+    """Ask that the subscription's endpoint be tried, which may be paused; a later look shows what came of it.
 
-    Raises InvalidRequest for channels other than webhooks, Conflict when it has ended or a test is under way.
+    Raises InvalidRequest for channels that cannot be tried, Conflict when it has ended or a test is under way.
     """
-    if subscription.channel is not ChannelKind.WEBHOOK:
-        raise InvalidRequest("only webhooks can be tried out", "channel")
+    if subscription.channel is not ChannelKind.WEBHOOK and not subscription.channel.logs_in:
+        raise InvalidRequest(f"subscriptions by {subscription.channel.value} cannot be tried out", "channel")
     if subscription.state is SubscriptionState.ENDED:
         raise Conflict("this subscription has ended")
     waiting = select(Trial.id).where(Trial.subscription_id == subscription.id, Trial.due_at.is_not(None))

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
 from syndicator.domain.accounts import MemberRole
-from syndicator.domain.subscriptions import ChannelKind, Subscription
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import AddressRefused, Conflict, InvalidRequest, NotFound
-from syndicator.operations import backfill, deliveries, subscriptions, try_out
+from syndicator.operations import backfill, deliveries, subscriptions, try_logins, try_out
 from syndicator.storage.engine import reading
 from syndicator.web.guard import actor, member_required, mine
 from syndicator.web.identity import the_house, the_outbound
@@ -67,6 +67,8 @@ def create_subscription(channel: str) -> ResponseReturnValue:
                 actor=actor(),
                 at=house.clock(),
             )
+            if made.channel.logs_in:
+                try_logins.hold_until_login(session, made, actor=actor(), at=house.clock())
     except (InvalidRequest, AddressRefused, NotFound) as error:
         form.blame(_at_its_field(error))
         return _form_page(form, 422)
@@ -90,6 +92,8 @@ def try_subscription(subscription_id: str) -> ResponseReturnValue:
 
     def ask(session: Session, found: Subscription) -> str:
         try_out.ask_for_trial(session, found, actor=actor(), at=the_house().clock())
+        if found.channel.logs_in:
+            return "We log in there within seconds. Load this page again to see how it went."
         return "An example is on its way. Load this page again in a few seconds to see what your server answered."
 
     return _do(subscription_id, ask)
@@ -124,6 +128,9 @@ def pause_subscription(subscription_id: str) -> ResponseReturnValue:
 @member_required(MemberRole.TECHNICIAN)
 def resume_subscription(subscription_id: str) -> ResponseReturnValue:
     def resume(session: Session, found: Subscription) -> str:
+        if found.channel.logs_in and found.state is SubscriptionState.PAUSED:
+            try_logins.hold_until_login(session, found, actor=actor(), at=the_house().clock())
+            return "We log in there within seconds; if that works, it is active again."
         subscriptions.resume(session, found, actor=actor(), at=the_house().clock())
         return "It is active again, beginning with what it was owed."
 
