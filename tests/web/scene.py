@@ -16,10 +16,11 @@ from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, deliv
 from syndicator.domain.inquiries import Said
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import SourceKind
+from syndicator.domain.subscriptions import ChannelKind
 from syndicator.domain.tallies import DailyTally
 from syndicator.house import House
 from syndicator.jobs import JOBS, run_job
-from syndicator.operations import inquiries
+from syndicator.operations import inquiries, subscriptions, try_logins, try_out
 from syndicator.operations.agreements import add_agreement
 from syndicator.operations.keys import create_key, create_token
 from syndicator.operations.render_feeds import render_stale
@@ -59,15 +60,20 @@ def furnish(app: Flask, house: House, lead: str) -> Scene:
     failing = newsroom.publish("Library Opens On Sundays Again", section="Education", published_at=at)
     uid = _fail(house, subscription.id)
     inquiry = _ask(house)
-    _set_up(house, publisher)
+    agreement = _set_up(house, publisher)
     render_stale(house)
     owner = people.signed_in(people.member(publisher, MemberRole.OWNER, "mara@courier.example"))
     admin = people.signed_in(people.user("admin@newsroom.example", staff=StaffRole.ADMIN))
     return Scene(
         owner,
         admin,
-        _portal(subscription.public_id, uid, lead, story),
-        _desk(publisher, waiting.public_id, uid, lead, story, failing, inquiry),
+        _portal(subscription.public_id, uid, lead, story) | {"login": f"/portal/subscriptions/{_log_in(house, publisher)}"},
+        _desk(publisher, waiting.public_id, uid, lead, story, failing, inquiry)
+        | {
+            "agreement": f"/desk/publishers/{publisher.public_id}/agreements/new",
+            "agreement-term": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/term",
+            "agreement-end": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/end",
+        },
     )
 
 
@@ -161,6 +167,30 @@ def _fail(house: House, subscription_id: int) -> str:
         return delivery_uid(delivery.subscription.public_id, delivery.event_seq)
 
 
+def _log_in(house: House, publisher: Publisher) -> str:
+    """Make a subscription that we could not log in for; returns its id."""
+    at = house.clock()
+    with house.sessions.begin() as session:
+        held, _ = subscriptions.subscribe(
+            session,
+            house,
+            Outbound(house.config.outbound, house.config.user_agent),
+            session.get_one(Publisher, publisher.id),
+            feed="latest",
+            channel=ChannelKind.WORDPRESS,
+            endpoint="https://1.1.1.1/",
+            options={"user": "wire"},
+            credential="abcd EFGH 1234 ijkl",
+            actor="mara@courier.example",
+            at=at,
+        )
+        try_logins.hold_until_login(session, held, actor="mara@courier.example", at=at)
+        trial = try_out.trials_of(session, held)[0]
+        trial.due_at, trial.finished_at, trial.outcome, trial.reason = None, at, "refused", "http-401"
+        held.state_reason = f"{try_logins.FAILED}http-401"
+        return held.public_id
+
+
 def _ask(house: House) -> str:
     at = house.clock()
     with house.sessions.begin() as session:
@@ -180,8 +210,8 @@ def _ask(house: House) -> str:
         return inquiry.public_id
 
 
-def _set_up(house: House, publisher: Publisher) -> None:
-    """Credentials, an agreement, a source, what jobs did, and two weeks of figures."""
+def _set_up(house: House, publisher: Publisher) -> str:
+    """Credentials, an agreement, a source, what jobs did, and two weeks of figures; returns the agreement's id."""
     at, outbound = house.clock(), Outbound(house.config.outbound, house.config.user_agent)
     private = next(feed for feed in house.catalogue if not feed.public and not feed.licensed)
     with house.sessions.begin() as session:
@@ -189,7 +219,7 @@ def _set_up(house: House, publisher: Publisher) -> None:
         create_key(session, ours, actor="mara@courier.example", at=at, name="CMS import")
         create_token(session, house.catalogue, ours, private.name, actor="mara@courier.example", at=at)
         term = at + timedelta(days=200)
-        add_agreement(
+        agreement = add_agreement(
             session,
             house,
             ours,
@@ -226,3 +256,4 @@ def _set_up(house: House, publisher: Publisher) -> None:
     run_job(next(job for job in JOBS if job.name == "expire-stories"), house, outbound)
     with house.sessions.begin() as session:
         session.execute(update(Delivery).where(Delivery.state == DeliveryState.OWED).values(next_attempt_at=at))
+        return agreement.public_id
