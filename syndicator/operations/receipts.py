@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from syndicator.access import Decision, decide_story, decide_viewer, denied, embargoed, viewer_of
 from syndicator.domain.base import new_id
@@ -18,6 +18,7 @@ from syndicator.domain.receipts import Receipt
 from syndicator.domain.stories import Rights, Story, StoryVersion
 from syndicator.errors import NotFound
 from syndicator.house import House
+from syndicator.operations import audit
 from syndicator.reasons import Reason
 from syndicator.render.license_text import license_digest
 from syndicator.signing import Signer
@@ -37,7 +38,15 @@ class Verdict:
 
 
 def issue_receipt(
-    session: Session, house: House, publisher: Publisher, story: Story, version: StoryVersion, decision: Decision, *, at: datetime
+    session: Session,
+    house: House,
+    publisher: Publisher,
+    story: Story,
+    version: StoryVersion,
+    decision: Decision,
+    *,
+    actor: str,
+    at: datetime,
 ) -> tuple[Receipt, bool]:
     """Return the receipt for this version, and whether it was made now; one that holds on the same terms is not repeated.
 
@@ -76,6 +85,9 @@ def issue_receipt(
     )
     session.add(receipt)
     session.flush()
+    audit.record(
+        session, actor, "receipt.issue", jti, at=at, publisher=publisher.public_id, story=story.uri, version=version.number
+    )
     return receipt, True
 
 
@@ -112,10 +124,16 @@ def get_receipt(session: Session, jti: str, publisher_id: int) -> Receipt:
 
 
 def receipts_of(session: Session, publisher_id: int, *, limit: int = 100) -> Sequence[Receipt]:
-    """The publisher's receipts, the newest first."""
-    return session.scalars(
-        select(Receipt).where(Receipt.publisher_id == publisher_id).order_by(Receipt.id.desc()).limit(limit)
-    ).all()
+    """The publisher's receipts, the newest first, with their stories."""
+    theirs = (
+        select(Receipt).where(Receipt.publisher_id == publisher_id).options(joinedload(Receipt.story).joinedload(Story.current))
+    )
+    return session.scalars(theirs.order_by(Receipt.id.desc()).limit(limit)).all()
+
+
+def receipts_judged(session: Session, publisher_id: int, *, at: datetime, limit: int = 50) -> list[Verdict]:
+    """Return what can be said now of the publisher's receipts, the newest first."""
+    return [judge_receipt(each, at=at) for each in receipts_of(session, publisher_id, limit=limit)]
 
 
 def check_shown(session: Session, house: House, shown: str, *, at: datetime) -> Verdict:

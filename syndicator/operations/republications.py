@@ -82,10 +82,13 @@ def check_after_withdrawal(session: Session, story: Story, *, at: datetime) -> N
         each.next_check_at = at + timedelta(days=1)
 
 
-def republications_of(session: Session, publisher_id: int | None = None, *, limit: int = 200) -> Sequence[Republication]:
-    """Return reported pages, of one publisher or of all, the newest first, with their stories."""
+def republications_of(
+    session: Session, publisher_id: int | None = None, *, story_id: int | None = None, limit: int = 200
+) -> Sequence[Republication]:
+    """Return reported pages, of one publisher or of all, of one story or of all, the newest first, with their stories."""
     wanted = select(Republication).options(joinedload(Republication.story).joinedload(Story.current))
     wanted = wanted.options(joinedload(Republication.publisher)).order_by(Republication.id.desc()).limit(limit)
+    wanted = wanted if story_id is None else wanted.where(Republication.story_id == story_id)
     return session.scalars(wanted if publisher_id is None else wanted.where(Republication.publisher_id == publisher_id)).all()
 
 

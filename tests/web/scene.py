@@ -11,10 +11,13 @@ from datetime import timedelta
 from flask import Flask
 from sqlalchemy import select, update
 
+from syndicator.access import Decision
 from syndicator.domain.accounts import MemberRole, StaffRole
+from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, delivery_uid
 from syndicator.domain.inquiries import Said
 from syndicator.domain.publishers import Publisher
+from syndicator.domain.republications import BeaconDay, Republication
 from syndicator.domain.stories import SourceKind
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.domain.tallies import DailyTally
@@ -23,9 +26,12 @@ from syndicator.jobs import JOBS, run_job
 from syndicator.operations import inquiries, subscriptions, try_logins, try_out
 from syndicator.operations.agreements import add_agreement
 from syndicator.operations.keys import create_key, create_token
+from syndicator.operations.receipts import issue_receipt
 from syndicator.operations.render_feeds import render_stale
 from syndicator.operations.sources import add_source
 from syndicator.outbound import Outbound
+from syndicator.reasons import Reason
+from syndicator.storage.queries import get_story
 from tests.applicants import Applicants
 from tests.desk import Desk
 from tests.web.newsroom import Newsroom
@@ -61,23 +67,22 @@ def furnish(app: Flask, house: House, lead: str) -> Scene:
     uid = _fail(house, subscription.id)
     inquiry = _ask(house)
     agreement = _set_up(house, publisher)
+    receipt = _leave_traces(house, publisher, lead)
+    down = newsroom.publish("Ferry Timetable For The Summer", section="Travel", published_at=at)
+    newsroom.take_down(down, "Published a week too early.")
     render_stale(house)
     owner = people.signed_in(people.member(publisher, MemberRole.OWNER, "mara@courier.example"))
     admin = people.signed_in(people.user("admin@newsroom.example", staff=StaffRole.ADMIN))
     return Scene(
         owner,
         admin,
-        _portal(subscription.public_id, uid, lead, story) | {"login": f"/portal/subscriptions/{_log_in(house, publisher)}"},
-        _desk(publisher, waiting.public_id, uid, lead, story, failing, inquiry)
-        | {
-            "agreement": f"/desk/publishers/{publisher.public_id}/agreements/new",
-            "agreement-term": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/term",
-            "agreement-end": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/end",
-        },
+        _portal(subscription.public_id, uid, lead, story, receipt)
+        | {"login": f"/portal/subscriptions/{_log_in(house, publisher)}"},
+        _desk(publisher, waiting.public_id, uid, lead, story, failing, inquiry) | _more(publisher, agreement, down),
     )
 
 
-def _portal(subscription: str, uid: str, lead: str, killed: str) -> dict[str, str]:
+def _portal(subscription: str, uid: str, lead: str, killed: str, receipt: str) -> dict[str, str]:
     return {
         "start": "/portal/",
         "stories": "/portal/stories?q=bridge",
@@ -94,6 +99,7 @@ def _portal(subscription: str, uid: str, lead: str, killed: str) -> dict[str, st
         "kills": "/portal/acknowledgements",
         "pages": "/portal/republications",
         "use": "/portal/use",
+        "receipt": f"/portal/receipts/{receipt}",
         "members": "/portal/members",
         "terms": "/portal/terms",
         "application": "/portal/application",
@@ -125,6 +131,18 @@ def _desk(publisher: Publisher, application: str, uid: str, lead: str, killed: s
         "jobs": "/desk/jobs",
         "audit": "/desk/audit?check=1",
         "staff": "/desk/users",
+    }
+
+
+def _more(publisher: Publisher, agreement: str, down: str) -> dict[str, str]:
+    return {
+        "agreements": "/desk/agreements",
+        "agreement": f"/desk/publishers/{publisher.public_id}/agreements/new",
+        "agreement-term": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/term",
+        "agreement-end": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/end",
+        "reported": "/desk/pages",
+        "restore": f"/desk/stories/{down}/restore",
+        "down": f"/desk/stories/{down}",
     }
 
 
@@ -257,3 +275,23 @@ def _set_up(house: House, publisher: Publisher) -> str:
     with house.sessions.begin() as session:
         session.execute(update(Delivery).where(Delivery.state == DeliveryState.OWED).values(next_attempt_at=at))
         return agreement.public_id
+
+
+def _leave_traces(house: House, publisher: Publisher, lead: str) -> str:
+    """A receipt, views of copies, and two reported pages, one with a fault; returns the receipt's id."""
+    at = house.clock()
+    with house.sessions.begin() as session:
+        ours, story = session.get_one(Publisher, publisher.id), get_story(session, lead)
+        site = ours.domains[0].domain
+        session.add(BeaconDay(publisher_id=ours.id, story_id=story.id, day=at.date(), host=site, views=1830))
+        for name, words in (("news/reservoirs", ""), ("archive/reservoirs-full", "The notice is missing.")):
+            findings = {"fine": not words, "words": words}
+            url = f"https://{site}/{name}"
+            page = Republication(
+                public_id=new_id("rep_"), publisher=ours, story=story, url=url, url_hash=name, reported_at=at, findings=findings
+            )
+            page.checked_at = at
+            session.add(page)
+        granted = Decision(granted=True, reason=Reason.OK)
+        receipt, _ = issue_receipt(session, house, ours, story, story.current, granted, actor="mara@courier.example", at=at)
+        return receipt.jti

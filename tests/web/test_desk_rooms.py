@@ -21,7 +21,7 @@ from syndicator.domain.inquiries import Inquiry, InquiryState
 from syndicator.domain.jobs import JobRun
 from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import Publisher, PublisherState
-from syndicator.domain.republications import BeaconDay
+from syndicator.domain.republications import BeaconDay, Republication
 from syndicator.domain.stories import PubStatus, Source, Story
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
@@ -30,7 +30,7 @@ from syndicator.operations import audit
 from syndicator.operations.desk_figures import attempts_by_day, tally_attempts, top_stories
 from syndicator.operations.order_jobs import list_jobs, take_orders
 from syndicator.outbound import Outbound
-from syndicator.storage.queries import find_story
+from syndicator.storage.queries import find_story, get_story
 from syndicator.web.desk.diff import marked_difference
 from tests.applicants import Applicants
 from tests.clocks import HandClock
@@ -363,3 +363,41 @@ def test_a_job_is_run_on_demand_by_the_timetable_and_not_by_the_page(admin: Brow
 def finished(house: House, job: str) -> bool:
     with house.sessions() as session:
         return session.get_one(JobRun, job).finished_at is not None
+
+
+def test_usage_is_taken_out_for_all_or_for_one(admin: Browser, desk: Desk, house: House, newsroom: Newsroom) -> None:
+    first, second = desk.publisher(), desk.publisher()
+    for publisher in (first, second):
+        delivered_to = desk.subscription(publisher)
+        newsroom.publish(f"For {publisher.name}")
+        delivered(house, delivered_to)
+    house.clock.advance(timedelta(seconds=1))  # type: ignore[attr-defined]
+    for query, names in (("", {first.name, second.name}), (f"?publisher={second.public_id}", {second.name})):
+        answer = admin.get(f"/desk/agreements/usage{query}")
+        assert answer.mimetype == "text/csv"
+        assert {row["publisher"] for row in csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff")))} == names
+    assert admin.get("/desk/agreements/usage?publisher=nobody").status_code == 404
+
+
+def test_reported_pages_and_their_faults_are_seen_by_story_and_all_together(
+    admin: Browser, desk: Desk, house: House, newsroom: Newsroom
+) -> None:
+    publisher, story = desk.publisher(), newsroom.publish("River gauges go live")
+    with house.sessions.begin() as session:
+        for name, fine in (("good", True), ("bad", False)):
+            page = Republication(
+                public_id=f"rep_{name}",
+                publisher=session.get_one(Publisher, publisher.id),
+                story=get_story(session, story),
+                url=f"https://{publisher.domains[0].domain}/{name}",
+                url_hash=name,
+                reported_at=house.clock(),
+                checked_at=house.clock(),
+                findings={"fine": fine, "words": "The notice is missing." if not fine else "All there."},
+            )
+            session.add(page)
+    for path in ("/desk/pages", f"/desk/stories/{story}", f"/desk/publishers/{publisher.public_id}"):
+        assert "The notice is missing." in admin.get(path).text, path
+    faults = admin.get("/desk/pages?show=faults").text
+    assert "The notice is missing." in faults
+    assert "All there." not in faults

@@ -11,8 +11,11 @@ from sqlalchemy import select
 
 from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.agreements import Take, Way
+from syndicator.domain.audit import AuditEntry
 from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
 from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.receipts import Receipt
+from syndicator.domain.stories import Rights
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
 from syndicator.operations.keys import find_key, find_token
@@ -288,3 +291,45 @@ def test_a_page_with_a_story_is_reported_on_ones_own_sites_alone(
     people = People(app, house)
     admin = people.signed_in(people.user("admin@desk.example", staff=StaffRole.ADMIN))
     assert mine.split("/")[2] in admin.get(f"/desk/publishers/{ours.public_id}").text
+
+
+def test_a_receipt_is_given_for_a_story_shown_checked_and_revoked_by_a_kill(
+    owner: Browser, desk: Desk, ours: Publisher, newsroom: Newsroom, house: House, app: Flask
+) -> None:
+    story = newsroom.publish("River gauges go live")
+    assert "Get a receipt" in owner.get(f"/portal/stories/{story}").text
+    given = owner.post(f"/portal/stories/{story}/receipt")
+    assert given.status_code == 303
+    jti = given.location.rsplit("/", 1)[1]
+    page = owner.get(f"/portal/receipts/{jti}").text
+    token = re.findall(r"eyJ[\w.-]{100,}", page)[0]
+    for shown in (jti, token):
+        assert "This receipt holds" in owner.get(f"/receipts/verify?receipt={shown}").text
+    assert f"/receipts/verify?receipt={jti}" in owner.get("/portal/use").text
+    assert owner.post(f"/portal/stories/{story}/receipt").location.endswith(jti)  # the one that holds is not repeated
+    with house.sessions() as session:
+        assert session.scalars(select(Take)).one().way is Way.RECEIPT
+        assert session.scalars(select(AuditEntry.actor).where(AuditEntry.action == "receipt.issue")).all() == [
+            "owner@ours.example"
+        ]
+    people = People(app, house)
+    stranger = people.signed_in(people.member(desk.publisher(), MemberRole.OWNER, "stranger@other.example"))
+    assert stranger.get(f"/portal/receipts/{jti}").status_code == 404
+    newsroom.kill(story, "Invented.")
+    assert "killed" in owner.get(f"/portal/receipts/{jti}").text
+    assert "killed" in owner.get("/portal/use").text
+    assert owner.post(f"/portal/stories/{story}/receipt").status_code == 410
+
+
+def test_no_receipt_is_given_to_who_may_not_take_the_story(
+    owner: Browser, desk: Desk, ours: Publisher, newsroom: Newsroom, house: House
+) -> None:
+    licensed = newsroom.publish("Long read", rights=Rights.LICENSED)
+    hidden = newsroom.publish("Budget leak", embargoed_until=house.clock() + timedelta(hours=3))
+    story = newsroom.publish("River gauges go live")
+    assert owner.post(f"/portal/stories/{licensed}/receipt").status_code == 403
+    assert owner.post(f"/portal/stories/{hidden}/receipt").status_code in {403, 404}
+    desk.move(ours, PublisherState.SUSPENDED)
+    assert owner.post(f"/portal/stories/{story}/receipt").status_code == 403
+    with house.sessions() as session:
+        assert session.scalars(select(Receipt)).all() == []

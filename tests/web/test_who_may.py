@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from syndicator.access import Decision
 from syndicator.domain.accounts import Invitation, MemberRole, Membership, StaffRole, User
 from syndicator.domain.answers import Answers
 from syndicator.domain.applications import Application, ApplicationState, AudienceEvidence
@@ -28,6 +29,9 @@ from syndicator.operations.agreements import add_agreement
 from syndicator.operations.inquiries import ask
 from syndicator.operations.keys import create_key
 from syndicator.operations.letters import write_letter
+from syndicator.operations.receipts import issue_receipt
+from syndicator.reasons import Reason
+from syndicator.storage.queries import get_story
 from tests.applicants import Applicants
 from tests.desk import Desk
 from tests.web.newsroom import Newsroom
@@ -135,6 +139,8 @@ TABLE = {
     "POST /portal/acknowledgements/<int:seq>": "s ---- ---",  # nothing of that number was asked of anybody
     "GET /portal/republications": MEMBER,
     "POST /portal/republications": MEMBER,
+    "POST /portal/stories/<public_id>/receipt": MEMBER,
+    "GET /portal/receipts/<jti>": MEMBERS_OBJECT,
     "GET /portal/use": MEMBER,
     "GET /portal/use/statement": MEMBER,
     "GET /portal/deliveries": MEMBER,
@@ -175,6 +181,9 @@ TABLE = {
     "POST /desk/publishers/<publisher_id>/agreements/<agreement_id>/term": LICENSING,
     "GET /desk/publishers/<publisher_id>/agreements/<agreement_id>/end": LICENSING,
     "POST /desk/publishers/<publisher_id>/agreements/<agreement_id>/end": LICENSING,
+    "GET /desk/agreements": LICENSING,
+    "GET /desk/agreements/usage": LICENSING,
+    "GET /desk/pages": STAFF,
     "GET /desk/inquiries": LICENSING,
     "GET /desk/inquiries/<inquiry_id>": LICENSING,
     "POST /desk/inquiries/<inquiry_id>/reply": LICENSING,
@@ -306,7 +315,8 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         )
     subscription = desk.subscription(ours)
     story = Newsroom(house).publish("River gauges go live")
-    with house.sessions() as session:
+    with house.sessions.begin() as session:
+        receipt = _receipt(session, house, session.get_one(Publisher, ours.id), story)
         delivery = session.scalars(select(Delivery).where(Delivery.subscription_id == subscription.id)).one()
     made = World(people, house)
     made.browsers = {name: lambda user=user: people.signed_in(user) for name, user in users.items()}  # type: ignore[misc]
@@ -329,6 +339,7 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "seq": "999",
         "inquiry_id": inquiry.public_id,
         "agreement_id": agreement.public_id,
+        "jti": receipt,
         "how": "takedown",
         "form": "csv",
         "uid": delivery_uid(subscription.public_id, delivery.event_seq),
@@ -338,6 +349,12 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "name": "killed",
     }
     return made
+
+
+def _receipt(session: Session, house: House, publisher: Publisher, public_id: str) -> str:
+    story, granted = get_story(session, public_id), Decision(granted=True, reason=Reason.OK)
+    receipt, _ = issue_receipt(session, house, publisher, story, story.current, granted, actor="test", at=house.clock())
+    return receipt.jti
 
 
 def _application(session: Session, house: House, publisher: Publisher) -> tuple[Application, AudienceEvidence]:

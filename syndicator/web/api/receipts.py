@@ -52,7 +52,7 @@ def add_receipt(public_id: str) -> tuple[ReceiptShown, dict[str, str]]:
     note_takes(house, publisher, [Taking(found, decision)], Way.RECEIPT, at=at)
     with house.sessions.begin() as session:
         story, holder = session.get_one(Story, found.id), session.get_one(Publisher, publisher.id)
-        receipt, _ = issue_receipt(session, house, holder, story, story.current, decision, at=at)
+        receipt, _ = issue_receipt(session, house, holder, story, story.current, decision, actor=asker.actor, at=at)
         return shown(receipt), {"Location": f"{house.config.site.base_url}/v1/receipts/{receipt.jti}"}
 
 

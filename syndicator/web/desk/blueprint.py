@@ -11,6 +11,8 @@ PAGES = (
     ("desk.start", "Overview"),
     ("desk.applications_page", "Applications"),
     ("desk.publishers_page", "Publishers"),
+    ("desk.agreements_page", "Agreements"),
+    ("desk.pages_page", "Pages"),
     ("desk.inquiries_page", "Inquiries"),
     ("desk.stories_page", "Stories"),
     ("desk.feeds_page", "Feeds"),

@@ -13,7 +13,18 @@ from syndicator.access import decide_viewer
 from syndicator.domain.accounts import StaffRole
 from syndicator.domain.publishers import Publisher, PublisherState, state_may_follow
 from syndicator.errors import Conflict, NotFound
-from syndicator.operations import agreements, beacons, deliveries, evidence, find_publishers, keys, members, subscriptions, takes
+from syndicator.operations import (
+    agreements,
+    beacons,
+    deliveries,
+    evidence,
+    find_publishers,
+    keys,
+    members,
+    receipts,
+    subscriptions,
+    takes,
+)
 from syndicator.operations.desk_figures import publisher_polls
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.republications import republications_of
@@ -62,7 +73,7 @@ def publisher_page(publisher_id: str) -> ResponseReturnValue:
     house = the_house()
     at = house.clock()
     with house.sessions() as session:
-        publisher = _publisher(session, publisher_id)
+        publisher = publisher_called(session, publisher_id)
         viewer = agreements.read_viewer(session, house, publisher, at=at)
         return render_template(
             "desk/publisher.html",
@@ -81,6 +92,7 @@ def publisher_page(publisher_id: str) -> ResponseReturnValue:
             signs=find_publishers.last_signs(session, publisher.id),
             usage=takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher.id, most=1000),
             usage_days=USAGE_DAYS,
+            receipts=receipts.receipts_judged(session, publisher.id, at=at, limit=RECENT),
             reported=republications_of(session, publisher.id, limit=50),
             measured=beacons.measured_audiences(session, [publisher.id], at=at)[publisher.id],
             viewed=beacons.views_of(session, publisher.id, since=(at - timedelta(days=USAGE_DAYS)).date(), limit=RECENT),
@@ -94,7 +106,7 @@ def publisher_page(publisher_id: str) -> ResponseReturnValue:
 @staff_required(StaffRole.LICENSING)
 def revoke_credential_page(publisher_id: str, key_id: str) -> ResponseReturnValue:
     with reading(the_house().sessions) as session:
-        publisher = _publisher(session, publisher_id)
+        publisher = publisher_called(session, publisher_id)
         credential = keys.get_credential(session, key_id, publisher_id=publisher.id)
     return render_template(
         "confirm.html",
@@ -111,7 +123,7 @@ def revoke_credential(publisher_id: str, key_id: str) -> ResponseReturnValue:
     house = the_house()
     try:
         with house.sessions.begin() as session:
-            publisher = _publisher(session, publisher_id)
+            publisher = publisher_called(session, publisher_id)
             gone = keys.revoke(session, key_id, actor=actor(), at=house.clock(), publisher_id=publisher.id)
         flash(f"{gone.prefix}… is revoked.", "good")
     except Conflict as error:
@@ -128,7 +140,7 @@ def _moves(publisher: Publisher) -> list[tuple[str, str]]:
     ]
 
 
-def _publisher(session: Session, public_id: str) -> Publisher:
+def publisher_called(session: Session, public_id: str) -> Publisher:
     """Return the publisher by its public id alone, so that an address leads to one page. Raises NotFound."""
     publisher = get_publisher(session, public_id)
     if publisher.public_id != public_id:

@@ -17,6 +17,7 @@ from syndicator.operations.correct import correct_story
 from syndicator.operations.explain import explain, story_meant
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.reach import Reach, reach_of
+from syndicator.operations.republications import republications_of
 from syndicator.operations.restore import restore_story
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.render.plain import plain_text
@@ -84,8 +85,10 @@ def story_page(public_id: str) -> ResponseReturnValue:
         story, reach = _story(session, public_id)
         versions = versions_of(session, story.id, before=2**31 - 1, limit=MOST_VERSIONS)
         old, new = _compared(session, story)
+        reported = republications_of(session, story_id=story.id, limit=MOST_VERSIONS)
     changes = {name: marked_difference(*texts) for name, texts in _texts(old, new).items()} if old and new else {}
-    return render_template("desk/story.html", story=story, versions=versions, reach=reach, old=old, new=new, changes=changes)
+    values = {"versions": versions, "reach": reach, "old": old, "new": new, "changes": changes, "reported": reported}
+    return render_template("desk/story.html", story=story, **values)
 
 
 @desk.get("/stories/<public_id>/correct")

@@ -47,7 +47,7 @@ def use_page() -> ResponseReturnValue:
         found = agreements.agreements_of(session, publisher_id, limit=50)
         used = {each.id: agreements.quota_used(session, each, at=at) for each in found if each.quota and each.in_force(at)}
         taken = takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher_id, most=MOST_SHOWN)
-        proofs = receipts.receipts_of(session, publisher_id, limit=50)
+        proofs = receipts.receipts_judged(session, publisher_id, at=at)
     return render_template(
         "portal/use.html",
         agreements=found,

@@ -80,7 +80,7 @@ def stories_page() -> ResponseReturnValue:
 def story_page(public_id: str) -> ResponseReturnValue:
     """One story to read and take away. Reading it here takes nothing; copying and downloading do."""
     with reading(the_house().sessions) as session:
-        story, decision = _granted(session, public_id)
+        story, decision = granted_story(session, public_id)
         corrections = correction_notes(session, story.id)
     terms = the_house().terms
     return render_template(
@@ -142,7 +142,7 @@ def _find(session: Session, viewer: Viewer, words: str, section: str, page: int)
     return list(stories[page * PAGE :])
 
 
-def _granted(session: Session, public_id: str) -> tuple[Story, Decision]:
+def granted_story(session: Session, public_id: str) -> tuple[Story, Decision]:
     """Return the story if the publisher may take it now. Raises AccessDenied, StoryNotFound."""
     viewer, at = own_viewer(session), the_house().clock()
     decide_viewer(viewer, at).require()
@@ -158,7 +158,7 @@ def _take(public_id: str, kind: str) -> tuple[Story, str | bytes]:
     """Render the story for the publisher and write down that it was taken."""
     house = the_house()
     with reading(house.sessions) as session:
-        story, decision = _granted(session, public_id)
+        story, decision = granted_story(session, public_id)
         publisher = own(session)
     note_takes(house, publisher, [Taking(story, decision)], Way.COPY, at=house.clock())
     body = FORMATS[kind].render(entry_of(story, story.current, house.terms), house.terms)
