@@ -34,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("what-if")(what_if)
     group.command("invite")(invite)
+    group.command("phone-list")(phone_list)
     app.add_typer(group, name="publisher")
     keys = typer.Typer(help="API keys.", no_args_is_help=True)
     keys.command("create")(key_create)
@@ -110,6 +111,21 @@ def reinstate(context: typer.Context, publisher: Who, reason: Reason) -> None:
 def revoke(context: typer.Context, publisher: Who, reason: Reason) -> None:
     """Revoke an approval for good."""
     _decide(context.obj, publisher, PublisherState.REVOKED, reason)
+
+
+def phone_list(
+    context: typer.Context,
+    publisher: Who,
+    email: Annotated[str, typer.Option(help="Where reminders go too when a kill is not acknowledged.")] = "",
+    contact: Annotated[str, typer.Option(help="A name and a telephone number.")] = "",
+) -> None:
+    """Say whom to reach in an emergency; what is left out is removed."""
+    desk: Desk = context.obj
+    with desk.house.sessions.begin() as session:
+        found = deciding.get_publisher(session, publisher, lock=True)
+        deciding.put_on_phone_list(session, found, email=email, contact=contact, actor=desk.actor, at=desk.house.clock())
+        record = _record(found)
+    desk.show(record)
 
 
 def check(context: typer.Context, publisher: Who) -> None:
@@ -304,5 +320,6 @@ def _record(publisher: Publisher) -> dict[str, object]:
         "reason": publisher.state_reason,
         "approved_until": publisher.approved_until,
         "email": publisher.email,
+        "in_an_emergency": f"{publisher.urgent_contact} {publisher.urgent_email}".strip(),
         "domains": [domain.domain for domain in publisher.domains],
     }

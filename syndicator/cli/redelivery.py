@@ -11,6 +11,7 @@ from syndicator.cli.desk import Desk, say
 from syndicator.domain.deliveries import Delivery, DeliveryState
 from syndicator.errors import InvalidRequest, NotFound
 from syndicator.operations import deliveries as looking
+from syndicator.operations.acknowledge import pending_acknowledgements
 from syndicator.operations.backfill import backfill as owe_backfill
 from syndicator.operations.destinations import try_login
 from syndicator.operations.explain import explain, story_meant
@@ -24,6 +25,7 @@ def register(subscriptions: typer.Typer, deliveries: typer.Typer) -> None:
     subscriptions.command("backfill")(backfill)
     deliveries.command("replay")(replay)
     deliveries.command("why")(why)
+    deliveries.command("acknowledgements")(acknowledgements)
 
 
 def test(context: typer.Context, subscription_id: str) -> None:
@@ -116,6 +118,30 @@ def why(
         for delivery in reversed(found.deliveries):
             if only is None or delivery.subscription_id == only.id:
                 say(_fate(delivery))
+
+
+def acknowledgements(
+    context: typer.Context,
+    publisher: Annotated[str | None, typer.Option(help="Only of this one: id, domain, e-mail address or name.")] = None,
+) -> None:
+    """Show who has not acknowledged a correction, kill or takedown, the longest waiting first, and whom to call."""
+    desk: Desk = context.obj
+    with desk.house.sessions() as session:
+        only = get_publisher(session, publisher).id if publisher is not None else None
+        records: list[dict[str, object]] = [
+            {
+                "publisher": asked.publisher.name,
+                "id": asked.publisher.public_id,
+                "type": asked.event.type.value,
+                "story": asked.event.story.public_id,
+                "seq": asked.event_seq,
+                "asked": asked.asked_at,
+                "reminders": asked.reminders,
+                "call": asked.publisher.urgent_contact or asked.publisher.urgent_email or asked.publisher.email,
+            }
+            for asked in pending_acknowledgements(session, only)
+        ]
+    desk.list(records, empty="everybody has acknowledged what they were asked to")
 
 
 def _fate(delivery: Delivery) -> str:

@@ -23,12 +23,13 @@ from syndicator.house import House
 from syndicator.operations import audit, eligibility, terms
 from syndicator.operations.denials import deny_publisher
 
+CONTACT_CHARACTERS = 200
+
 
 def add_publisher(session: Session, *, name: str, email: str, domains: list[str], actor: str, at: datetime) -> Publisher:
     """Make the record of a publisher that has yet to be decided about. Raises InvalidRequest naming the field."""
     name = read_name(name)
-    if "@" not in email.strip("@") or len(email) > 254 or any(character.isspace() for character in email):
-        raise InvalidRequest(f"{email!r} is no e-mail address", "email")
+    _require_address(email, "email")
     publisher = Publisher(
         public_id=new_id("pub_"),
         name=name,
@@ -41,6 +42,25 @@ def add_publisher(session: Session, *, name: str, email: str, domains: list[str]
     session.flush()
     audit.record(session, actor, "publisher.add", publisher.public_id, at=at, name=publisher.name)
     return publisher
+
+
+def put_on_phone_list(session: Session, publisher: Publisher, *, email: str, contact: str, actor: str, at: datetime) -> None:
+    """Say whom to reach when a kill is not acknowledged: an address, and a name with a number; either may be empty.
+
+    Raises InvalidRequest.
+    """
+    email, contact = email.strip(), " ".join(contact.split())
+    if email:
+        _require_address(email, "email")
+    if len(contact) > CONTACT_CHARACTERS:
+        raise InvalidRequest(f"a contact has {CONTACT_CHARACTERS} characters at most", "contact")
+    publisher.urgent_email, publisher.urgent_contact = email, contact
+    audit.record(session, actor, "publisher.phone-list", publisher.public_id, at=at, given=bool(email or contact))
+
+
+def _require_address(email: str, field: str) -> None:
+    if "@" not in email.strip("@") or len(email) > 254 or any(character.isspace() for character in email):
+        raise InvalidRequest(f"{email!r} is no e-mail address", field)
 
 
 def get_publisher(session: Session, reference: str, *, lock: bool = False) -> Publisher:

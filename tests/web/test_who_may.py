@@ -172,6 +172,8 @@ TABLE = {
     "GET /desk/": STAFF,
     "GET /desk/charts/<name>.svg": "s ---- ---",  # there is no chart of that name
     "GET /desk/publishers": LICENSING,
+    "GET /desk/publishers/<publisher_id>/phone-list": LICENSING,
+    "POST /desk/publishers/<publisher_id>/phone-list": LICENSING,
     "GET /desk/publishers/<publisher_id>": LICENSING,
     "GET /desk/publishers/<publisher_id>/credentials/<key_id>/revoke": LICENSING,
     "POST /desk/publishers/<publisher_id>/credentials/<key_id>/revoke": LICENSING,
@@ -210,6 +212,7 @@ TABLE = {
     "POST /desk/sources/<name>/remove": "s ---- -n-",
     "GET /desk/jobs": EDITOR,
     "POST /desk/jobs/<name>/run": "s ---- -n-",  # there is no job of that name
+    "GET /desk/acknowledgements": STAFF,
     "GET /desk/deliveries": STAFF,
     "POST /desk/deliveries/replay": STAFF,
     "GET /desk/deliveries/<uid>": STAFF,

@@ -1,6 +1,7 @@
 """The desk, where the newsroom's staff works. One module a subject; each registers its views on `blueprint.desk`."""
 
 from syndicator.web.desk import (  # registers their views
+    acknowledgements,
     agreements,
     applications,
     charts,
@@ -19,6 +20,7 @@ from syndicator.web.desk import (  # registers their views
 from syndicator.web.desk.blueprint import desk
 
 __all__ = [
+    "acknowledgements",
     "agreements",
     "applications",
     "charts",

@@ -18,6 +18,7 @@ PAGES = (
     ("desk.feeds_page", "Feeds"),
     ("desk.sources_page", "Sources"),
     ("desk.deliveries_page", "Deliveries"),
+    ("desk.acknowledgements_page", "Not acknowledged"),
     ("desk.why_page", "Why?"),
     ("desk.letters_page", "Letters"),
     ("desk.jobs_page", "Jobs"),
