@@ -160,8 +160,11 @@ class Scene:
         self.workers.clear()
 
 
-def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: random.Random) -> Findings:
-    """Publish stories and kill all workers at random instants until there were `kills`; then let one set finish, and count."""
+def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: random.Random, gently: bool = False) -> Findings:
+    """Publish stories and kill all workers at random instants until there were `kills`; then let one set finish, and count.
+
+    `gently` ends them by SIGTERM, after which nothing may come twice.
+    """
     began = time.monotonic()
     found = Findings()
     house = scene.furnish(subscribers)
@@ -174,7 +177,10 @@ def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: r
             before = len(scene.receiver.received)
             scene.start(workers)
             _wait_for_instant(scene, house, before + chance.randrange(1, subscribers // 2), chance)
-            found.bound += CONCURRENCY * scene.kill()
+            if gently:
+                scene.stop()
+            else:
+                found.bound += CONCURRENCY * scene.kill()
             found.kills += 1
         scene.start(workers)
         _wait(lambda: _owed(house) == 0, PATIENCE_SECONDS)

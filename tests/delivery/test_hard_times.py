@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import OperationalError
 
+from syndicator.config import Config, Database
 from syndicator.delivery.engine import LEASE, Engine
 from syndicator.delivery.ledger import PER_SUBSCRIPTION, claim_due
 from syndicator.delivery.settling import RESTS_AFTER
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
 from syndicator.domain.subscriptions import Subscription
-from syndicator.house import House
+from syndicator.house import House, open_house
+from syndicator.jobs import JOBS
+from syndicator.outbound import open_outbound
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
@@ -245,3 +249,45 @@ def test_a_clock_that_jumps_sends_everything_once(desk: Desk, engine: Engine, cl
         settled(desk, engine)
         assert len(receiver.received) == 2
     assert {delivery.state for delivery in desk.owed(subscription)} == {DeliveryState.DELIVERED}
+
+
+def test_what_was_put_off_under_a_clock_that_was_set_back_is_due_again(desk: Desk, clock: HandClock) -> None:
+    subscription = desk.subscription(desk.publisher())
+    for number, days in enumerate((1, 3)):
+        desk.publish(external_id=f"story-{number}")
+        with desk.house.sessions.begin() as session:
+            waits = update(Delivery).where(Delivery.event_seq == number + 1)
+            session.execute(waits.values(next_attempt_at=clock() + timedelta(days=days)))
+    [job] = [job for job in JOBS if job.name == "mend-schedule"]
+    assert job.run(desk.house, open_outbound(desk.house.config)).startswith("1 ")
+    assert [row.next_attempt_at for row in desk.owed(subscription)] == [clock() + timedelta(days=1), clock()]
+
+
+def test_a_deadlock_with_somebody_else_is_tried_again_and_sends_nothing_twice(
+    config: Config, clock: HandClock, postgresql_url: str
+) -> None:
+    """Settling locks deliveries, then subscriptions; somebody who takes them the other way round makes a real deadlock."""
+    house = open_house(config.model_copy(update={"database": Database(url=postgresql_url)}), clock)
+    desk, engine = Desk(house), create_engine(house)
+    with Receiver() as receiver, house.sessions.begin() as other, ThreadPoolExecutor(1) as thread:
+        subscription = desk.subscription(desk.publisher(), endpoint=receiver.url)
+        desk.publish()
+        other.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # so that the engine is the one that is broken off
+        other.execute(select(Subscription.id).where(Subscription.id == subscription.id).with_for_update())
+        work = thread.submit(settled, desk, engine)
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+        with house.engine.connect() as connection:
+            looking = connection.execution_options(isolation_level="AUTOCOMMIT")
+            while not looking.scalar(waiting):
+                assert not work.done(), work.result()
+        other.execute(select(Delivery.id).where(Delivery.subscription_id == subscription.id).with_for_update())
+        other.commit()
+        work.result(30)
+        assert len(receiver.received) == 1
+    with house.sessions() as session:
+        assert session.scalars(select(Delivery.state)).all() == [DeliveryState.DELIVERED]
+        assert len(session.scalars(select(Attempt)).all()) == 1
+        broken = session.scalar(text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
+    engine.close()
+    house.engine.dispose()
+    assert broken == 1

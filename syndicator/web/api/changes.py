@@ -13,7 +13,7 @@ from collections.abc import Callable
 from flask import current_app
 from pydantic import Field
 
-from syndicator.access import decide_viewer
+from syndicator.access import decide_viewer, embargoed, trusted_with
 from syndicator.domain.publishers import Scope
 from syndicator.domain.stories import Event
 from syndicator.storage.engine import reading
@@ -101,15 +101,17 @@ def changes(asked: ChangesAsked) -> Changes:
         forget_caller()
         asker = require(Scope.READ)
         decide_viewer(asker.viewer, house.clock()).require()
-    trusted = asker.viewer.embargo_trusted or asker.viewer.newsroom
+    viewer, at = asker.viewer, house.clock()
+    trusted = viewer.embargo_trusted or viewer.newsroom or any(grant.embargo_trusted for grant in viewer.grants)
     with reading(house.sessions) as session:
         # Read first: a number is only known once every smaller one is committed, so nothing up to it can be missing below.
         newest = last_value(session, "events")
-        events = changes_after(session, asked.after, limit=asked.limit, embargo_trusted=trusted, at=house.clock())
+        events = changes_after(session, asked.after, limit=asked.limit, embargo_trusted=trusted, at=at)
     last = events[-1].seq if events else asked.after
     base = house.config.site.base_url
+    told = [each for each in events if not (each.embargoed or embargoed(each.story, at)) or trusted_with(viewer, each.story, at)]
     return Changes(
-        changes=[change_of(event, base) for event in events], last_seq=last if len(events) == asked.limit else max(newest, last)
+        changes=[change_of(event, base) for event in told], last_seq=last if len(events) == asked.limit else max(newest, last)
     )
 
 

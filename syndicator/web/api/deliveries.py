@@ -44,6 +44,7 @@ class AttemptShown(Answer):
     reason: str
     status: int | None
     duration_ms: int
+    headers: dict[str, str] = Field(description="Of the answer; what may be secret is masked.")
     answer: str = Field(description="The beginning of what the endpoint answered.")
 
 
