@@ -20,6 +20,7 @@ from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
 from syndicator.operations.keys import find_key, find_token
 from tests.clocks import HandClock
+from tests.conftest import BASE_URL
 from tests.desk import Desk
 from tests.web.newsroom import Newsroom
 from tests.web.people import Browser, People
@@ -302,6 +303,7 @@ def test_a_receipt_is_given_for_a_story_shown_checked_and_revoked_by_a_kill(
     assert given.status_code == 303
     jti = given.location.rsplit("/", 1)[1]
     page = owner.get(f"/portal/receipts/{jti}").text
+    assert f'data-copy="{BASE_URL}/receipts/verify?receipt={jti}"' in page
     token = re.findall(r"eyJ[\w.-]{100,}", page)[0]
     for shown in (jti, token):
         assert "This receipt holds" in owner.get(f"/receipts/verify?receipt={shown}").text

@@ -56,6 +56,10 @@ class WithdrawalForm(PageForm):
     )
 
 
+class RestoringForm(PageForm):
+    reason = TextAreaField("Why", description="Told to everyone who had the story.", render_kw={"rows": 3, "required": True})
+
+
 @desk.get("/stories")
 @staff_required(StaffRole.EDITOR)
 def stories_page() -> ResponseReturnValue:
@@ -144,13 +148,13 @@ def withdraw(public_id: str, how: str) -> ResponseReturnValue:
 @staff_required(StaffRole.EDITOR)
 def restore_page(public_id: str) -> ResponseReturnValue:
     """Ask before a story that was taken down is offered again."""
-    return _restore_page(public_id, WithdrawalForm(), 200)
+    return _restore_page(public_id, RestoringForm(), 200)
 
 
 @desk.post("/stories/<public_id>/restore")
 @staff_required(StaffRole.EDITOR, lately=True)
 def restore(public_id: str) -> ResponseReturnValue:
-    form, house = WithdrawalForm(), the_house()
+    form, house = RestoringForm(), the_house()
     try:
         with house.sessions.begin() as session:
             restore_story(session, house, public_id, reason=form.reason.data or "", actor=actor(), at=house.clock())
@@ -197,7 +201,7 @@ def _withdraw_page(public_id: str, how: str, form: WithdrawalForm, status: int) 
     return render_template("desk/withdraw.html", story=story, reach=reach, form=form, title=title, words=words), status
 
 
-def _restore_page(public_id: str, form: WithdrawalForm, status: int) -> ResponseReturnValue:
+def _restore_page(public_id: str, form: RestoringForm, status: int) -> ResponseReturnValue:
     with reading(the_house().sessions) as session:
         story, reach = _story(session, public_id)
     title = "Bring this story back"

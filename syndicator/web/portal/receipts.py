@@ -10,6 +10,7 @@ from syndicator.domain.stories import Story
 from syndicator.operations import receipts
 from syndicator.operations.takes import Taking, note_takes
 from syndicator.storage.engine import reading
+from syndicator.web.api.receipts import verify_url
 from syndicator.web.guard import actor, member_required, mine
 from syndicator.web.identity import the_house
 from syndicator.web.portal.blueprint import portal
@@ -44,5 +45,5 @@ def receipt_page(jti: str) -> ResponseReturnValue:
             "portal/receipt.html",
             receipt=receipt,
             verdict=receipts.judge_receipt(receipt, at=house.clock()),
-            verify_url=url_for("receipts.verify", receipt=jti, _external=True),
+            verify_url=verify_url(receipt),
         )
