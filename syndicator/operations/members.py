@@ -42,11 +42,13 @@ def open_invitations(session: Session, publisher_id: int, *, at: datetime) -> Se
 
 
 def get_member(session: Session, publisher_id: int, user_public_id: str) -> Membership:
-    """Return the membership of the user at this publisher, locked; raises NotFound, also for a member of another."""
+    """Return the membership of the user at this publisher, all members of which are locked by their publisher's row, so that two
+    who leave at once neither wait in a circle nor leave nobody behind. Raises NotFound, also for a member of another."""
+    session.execute(select(Publisher.id).where(Publisher.id == publisher_id).with_for_update())
     wanted = (
         select(Membership).join(Membership.user).where(Membership.publisher_id == publisher_id, User.public_id == user_public_id)
     )
-    member = session.scalars(wanted.with_for_update(of=Membership)).one_or_none()
+    member = session.scalars(wanted).one_or_none()
     if member is None:
         raise NotFound(f"there is no member {user_public_id!r} here")
     return member
@@ -160,5 +162,5 @@ def remove(session: Session, member: Membership, *, actor: str, at: datetime) ->
 
 def _require_another_owner(session: Session, member: Membership) -> None:
     owners = select(Membership.id).where(Membership.publisher_id == member.publisher_id, Membership.role == MemberRole.OWNER)
-    if set(session.scalars(owners.order_by(Membership.id).with_for_update())) <= {member.id}:
+    if set(session.scalars(owners)) <= {member.id}:
         raise Conflict("This is the last owner; make somebody else one first.")

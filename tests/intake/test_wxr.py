@@ -145,7 +145,7 @@ def test_a_bomb_goes_off_in_no_more_than_bounded_memory(bomb: str) -> None:
     with pytest.raises(IntakeError):
         parse_apart("wxr", BOMBS[bomb](), "hostile.xml", 20)
     grown = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert grown < max(before, 400_000)  # KiB
+    assert grown <= max(before, 400_000)  # KiB; the most that any child so far has had
 
 
 def test_a_name_in_an_archive_that_points_elsewhere_writes_nothing(tmp_path: Path) -> None:
