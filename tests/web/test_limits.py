@@ -51,6 +51,29 @@ def test_a_key_that_asks_too_much_waits_and_hurts_nobody_else(app: Flask, desk: 
     assert client.get("/v1/me", headers=greedy).status_code == 429
 
 
+def test_a_key_at_fifty_times_its_limit_takes_nothing_from_the_others(app: Flask, desk: Desk) -> None:
+    client, greedy = app.test_client(), key_of(desk.house, desk.publisher())
+    others = {publisher.public_id: key_of(desk.house, publisher) for publisher in (desk.publisher(), desk.publisher())}
+    seen: list[int] = []
+    for turn in range(5):
+        seen += [client.get("/v1/me", headers=greedy).status_code for _ in range(50)]
+        for name, headers in others.items():
+            answer = client.get("/v1/me", headers=headers)
+            assert (answer.status_code, answer.get_json()["publisher"]["id"]) == (200, name)
+            assert answer.headers["RateLimit"].startswith(f'"key";r={4 - turn};')  # as if they were alone
+    assert seen == [200] * 5 + [429] * 245
+
+
+def test_a_crowd_keeps_its_allowances_beside_one_that_floods(tmp_path: Path) -> None:
+    meter = Meter(tmp_path / "limits")
+    crowd = [f"key {number}" for number in range(500)]
+    for turn in range(10):
+        flood = [meter.take("key greedy", TEN, 1000.0).granted for _ in range(50)]
+        assert flood == ([True] * 10 + [False] * 40 if turn == 0 else [False] * 50)
+        assert all(meter.take(asker, TEN, 1000.0).left == 9 - turn for asker in crowd)
+    meter.close()
+
+
 def test_who_has_no_valid_key_is_counted_by_address(app: Flask) -> None:
     client = app.test_client()
     wrong = {"Authorization": "Bearer syn_key_guess"}
