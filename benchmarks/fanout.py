@@ -139,26 +139,37 @@ def _hanging(folder: Path, sink: Sink, count: int) -> Figure:
     engine = newsroom.engine_of(folder / "config.toml")
     fan_out(engine, sink, 0, count)
     none = min(fan_out(engine, sink, number, count)[0] for number in (1, 2))
+    engine.close()
     for url in urls[::10]:
         hanging = url.rpartition("/")[0] + "/hang"
         with house.sessions.begin() as session:
             session.execute(update(Subscription).where(Subscription.endpoint == url).values(endpoint=hanging))
-    first = fan_out(engine, sink, 10, count - len(urls[::10]))[0]
-    with house.sessions.begin() as session:
-        session.execute(delete(Attempt))
-        session.execute(delete(Delivery).where(Delivery.state == DeliveryState.OWED))
-    known = fan_out(engine, sink, 11, count - len(urls[::10]))[0]
-    engine.close()
+    first, known = [], []
+    for number in (10, 20):  # the less disturbed of two, as above
+        engine = newsroom.engine_of(folder / "config.toml")  # it knows nobody yet
+        first.append(fan_out(engine, sink, number, count - len(urls[::10]))[0])
+        _forget(house)
+        known.append(fan_out(engine, sink, number + 1, count - len(urls[::10]))[0])
+        _forget(house)
+        engine.close()
     return Figure(
         goal_id="P6",
         what=f"last good receiver, 10 % of {count:,} hanging",
-        value=first / none,
+        value=min(first) / none,
         unit="× none",
         floor=2.0,
         goal=1.3,
         more_is_better=False,
-        beside={"none hanging": f"{none:.2f} s", "first time": f"{first:.2f} s", "once known": f"{known / none:.2f} ×"},
+        beside={"none hanging": f"{none:.2f} s", "first time": f"{min(first):.2f} s", "once known": f"{min(known) / none:.2f} ×"},
     )
+
+
+def _forget(house: House) -> None:
+    """Owe nothing any more, and let no endpoint rest: the sender alone is measured, not the breaker that spares it hosts."""
+    with house.sessions.begin() as session:
+        session.execute(delete(Attempt))
+        session.execute(delete(Delivery).where(Delivery.state == DeliveryState.OWED))
+        session.execute(update(Subscription).values(failures_in_row=0, resting_until=None))
 
 
 def _first_push(sink: Sink) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 import threading
@@ -48,12 +49,14 @@ def worker(context: typer.Context) -> None:
 
     desk: Desk = context.obj
     render_stale(desk.house, everything=True)
+    engine = create_engine(desk.house)
+    gc.freeze()  # what is loaded stays; looking through it again and again cost a tenth of the processor while sending
     if desk.config.push.executor == "celery":
         from syndicator.delivery.executors.celery import run_worker
 
-        run_worker(desk.config, create_engine(desk.house))
+        run_worker(desk.config, engine)
     else:
-        create_engine(desk.house).run(_until_told().is_set)
+        engine.run(_until_told().is_set)
 
 
 def scheduler(context: typer.Context) -> None:

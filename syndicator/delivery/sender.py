@@ -28,7 +28,9 @@ SLOW_SECONDS = 2.0
 KEPT_ANSWER_BYTES = 20_000
 HEADER_LINES = 100
 CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-CHECKED_URLS = 10_000  # remembered, as the rules do not change; addresses are judged anew at each connection
+CHECKED_URLS = (
+    10_000  # and addresses: what was judged is remembered, as the rules do not change; each connection asks for its own address
+)
 REMEMBERED_SLOW_HOSTS = 10_000
 
 ERRORS = {
@@ -59,6 +61,7 @@ class Sender:
     def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
         self._outbound = outbound
         self._check_url = lru_cache(CHECKED_URLS)(outbound.check_url)
+        self._address_allowed = lru_cache(CHECKED_URLS)(outbound.address_allowed)
         self._concurrency = concurrency
         self._slow_places = max(1, concurrency // 4)
         self._per_host = per_host
@@ -167,7 +170,7 @@ class Sender:
             self._finished.append((job.key, Answer(status=0, error="not-started")))
             self._forget_if_idle(host)
             return
-        wire = self._idle.pop() if self._idle else _Wire(self._outbound)
+        wire = self._idle.pop() if self._idle else _Wire(self._outbound, self._address_allowed)
         wire.load(job)
         host.active += 1
         lane.under_way[wire] = monotonic()
@@ -186,7 +189,7 @@ class Sender:
         """Send what `wire` carries to one of `addresses`, if they may all be reached."""
         if not addresses:
             self._settle(wire, Answer(status=0, error="dns"))
-        elif not self._outbound.rules.egress_proxy and not all(map(self._outbound.address_allowed, addresses)):
+        elif not self._outbound.rules.egress_proxy and not all(map(self._address_allowed, addresses)):
             self._settle(wire, Answer(status=0, error="address-refused"))
         else:
             wire.aim(addresses, self._seconds(wire))
@@ -329,8 +332,9 @@ class _Lane:
 class _Wire:
     """One libcurl handle, used again and again, and what it carries now."""
 
-    def __init__(self, outbound: Outbound) -> None:
+    def __init__(self, outbound: Outbound, address_allowed: Callable[[str], bool]) -> None:
         self._outbound = outbound
+        self._address_allowed = address_allowed
         self._socket: socket.socket | None = None
         self._refused = False
         self._headers: list[bytes] = []
@@ -405,7 +409,7 @@ class _Wire:
         libcurl comes here once for each address of a name; after one refusal it gets none, as a name with both kinds is a trick.
         """
         family, kind, protocol, address = place
-        if not self._outbound.rules.egress_proxy and (self._refused or not self._outbound.address_allowed(_text(address[0]))):
+        if not self._outbound.rules.egress_proxy and (self._refused or not self._address_allowed(_text(address[0]))):
             self._refused = True
             return int(pycurl.SOCKET_BAD)
         self._close_socket()

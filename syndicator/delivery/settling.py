@@ -6,12 +6,12 @@ circuit breaker); its state is in the subscription's row, where every worker see
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
 from syndicator.delivery.ledger import KEEP, unclaimed
@@ -45,25 +45,26 @@ def settle(
 
     `spread` gives each delivery's chance number in [0, 1). A result whose claim was lost meanwhile changes nothing.
     """
-    ours = select(Delivery).where(
+    ours = select(Delivery.id, Delivery.subscription_id, Delivery.story_id).where(
         Delivery.id.in_([result.delivery_id for result in results]), Delivery.state == OWED, Delivery.claimed_by == worker
     )
-    rows = {row.id: row for row in session.scalars(ours.order_by(Delivery.id).with_for_update())}
-    held = [result for result in results if result.delivery_id in rows]
+    places = {row.id: row for row in session.execute(ours.order_by(Delivery.id).with_for_update())}
+    held = [result for result in results if result.delivery_id in places]
     if not held:
         return []
-    subscriptions = _subscriptions(session, {row.subscription_id for row in rows.values()})
+    touched = {row.subscription_id for row in places.values()}
+    session.execute(select(Subscription.id).where(Subscription.id.in_(touched)).order_by(Subscription.id).with_for_update()).all()
     session.execute(insert(Attempt), [_attempt(result, at) for result in held])
-    _accept(
-        session, house, [rows[result.delivery_id] for result in held if isinstance(result.outcome, Accepted)], subscriptions, at
-    )
-    for result in held:
-        if not isinstance(result.outcome, Accepted):
-            row = rows[result.delivery_id]
-            _apply(row, result.outcome, at, house.config.push.retry_schedule_seconds, spread.get(row.id, 0.0))
-            _judge_endpoint(session, house, subscriptions[row.subscription_id], row, result.outcome, at, spread.get(row.id, 0.0))
+    accepted = [result.delivery_id for result in held if isinstance(result.outcome, Accepted)]
+    _accept(session, house, accepted, {places[delivery_id].subscription_id for delivery_id in accepted}, at)
+    failed = {result.delivery_id: result.outcome for result in held if not isinstance(result.outcome, Accepted)}
+    rows = _rows(session, failed)
+    for delivery_id, outcome in failed.items():
+        row, chance = rows[delivery_id], spread.get(delivery_id, 0.0)
+        _apply(row, outcome, at, house.config.push.retry_schedule_seconds, chance)
+        _judge_endpoint(session, house, row.subscription, row, outcome, at, chance)
     session.flush()
-    _drop_overtaken(session, list(rows.values()), at)
+    _drop_overtaken(session, {row.story_id for row in places.values()}, at)
     return [row for row in rows.values() if row.state is DeliveryState.GIVEN_UP]
 
 
@@ -75,9 +76,11 @@ def rest_after(failures: int, spread: float) -> timedelta | None:
     return min(FIRST_REST * float(2**doublings), LONGEST_REST) * (1 + spread / 5)
 
 
-def _subscriptions(session: Session, ids: set[int]) -> dict[int, Subscription]:
-    wanted = select(Subscription).where(Subscription.id.in_(ids)).order_by(Subscription.id).with_for_update()
-    return {subscription.id: subscription for subscription in session.scalars(wanted)}
+def _rows(session: Session, ids: Collection[int]) -> dict[int, Delivery]:
+    if not ids:
+        return {}
+    wanted = select(Delivery).where(Delivery.id.in_(ids)).options(joinedload(Delivery.subscription))
+    return {row.id: row for row in session.scalars(wanted)}
 
 
 def _attempt(result: Result, at: datetime) -> dict[str, object]:
@@ -109,25 +112,25 @@ def storable(text: str) -> str:
     return text.replace("\x00", "")
 
 
-def _accept(
-    session: Session, house: House, rows: list[Delivery], subscriptions: Mapping[int, Subscription], at: datetime
-) -> None:
-    """Settle what was delivered, and clear the record of the endpoints that took it."""
-    if not rows:
+def _accept(session: Session, house: House, ids: list[int], working: set[int], at: datetime) -> None:
+    """Settle what was delivered, and clear the record of the subscriptions `working`, whose endpoints took it.
+
+    Most deliveries end here, so no object is made of any of them.
+    """
+    if not ids:
         return
-    done = update(Delivery).where(Delivery.id.in_([row.id for row in rows]))
+    done = update(Delivery).where(Delivery.id.in_(ids))
     settled = {"state": DeliveryState.DELIVERED, "settled_at": at, "next_attempt_at": None, "last_reason": ""}
     free = {"claimed_by": None, "claimed_until": None, "attempt_count": Delivery.attempt_count + 1}
     session.execute(done.values(**settled, **free), execution_options=KEEP)
-    working = {row.subscription_id for row in rows}
-    for subscription in (subscriptions[subscription_id] for subscription_id in working):
-        if subscription.told is not Told.NOTHING:
-            tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
+    warned = select(Subscription).where(Subscription.id.in_(working), Subscription.told != Told.NOTHING)
+    for subscription in session.scalars(warned):
+        tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
+    session.flush()
     well = update(Subscription).where(Subscription.id.in_(working))
     cleared = {"failing_since": None, "failures_in_row": 0, "resting_until": None}
     session.execute(well.values(last_delivered_at=at, **cleared), execution_options=KEEP)
-    for subscription_id in working:
-        session.expire(subscriptions[subscription_id])
+    session.expire_all()
 
 
 def _apply(row: Delivery, outcome: Outcome, at: datetime, schedule_seconds: Sequence[int], spread: float) -> None:
@@ -194,7 +197,7 @@ def _failing_long(subscription: Subscription, house: House, at: datetime) -> boo
     return subscription.failing_since is not None and at - subscription.failing_since >= limit
 
 
-def _drop_overtaken(session: Session, rows: list[Delivery], at: datetime) -> None:
+def _drop_overtaken(session: Session, stories: set[int], at: datetime) -> None:
     """Supersede what was in flight, or lapsed, while something newer for the same story and subscription came to be owed."""
     newer = aliased(Delivery)
     overtaken = (
@@ -206,8 +209,6 @@ def _drop_overtaken(session: Session, rows: list[Delivery], at: datetime) -> Non
         )
         .exists()
     )
-    dropped = update(Delivery).where(
-        Delivery.story_id.in_({row.story_id for row in rows}), Delivery.state == OWED, unclaimed(at), overtaken
-    )
+    dropped = update(Delivery).where(Delivery.story_id.in_(stories), Delivery.state == OWED, unclaimed(at), overtaken)
     superseded = {"state": DeliveryState.SUPERSEDED, "settled_at": at, "next_attempt_at": None}
     session.execute(dropped.values(**superseded, last_reason="superseded by a newer version"), execution_options=KEEP)
