@@ -23,6 +23,7 @@ from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
 from tests.clocks import HandClock
 from tests.databases import Databases, connect, remove_rows, remove_schema, shape
+from tests.desk import Desk
 from tests.servers import Postgres, Redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +77,12 @@ def house(config: Config, clock: HandClock, database_url: str) -> Iterator[House
     opened = open_house(config.model_copy(update={"database": Database(url=database_url)}), clock)
     yield opened
     opened.engine.dispose()
+
+
+@pytest.fixture
+def desk(house: House) -> Desk:
+    """The house with its catalogue in the store, and one-line versions of what a desk does."""
+    return Desk(house)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
 from syndicator.delivery.ledger import KEEP, unclaimed
@@ -20,6 +20,7 @@ from syndicator.domain.subscriptions import ChannelKind, Subscription, Subscript
 from syndicator.house import House
 from syndicator.operations.endpoints import pause_failing, tell_owner
 from syndicator.operations.subscriptions import cancel_owed
+from syndicator.storage.queries import overtaken
 
 KEPT_OF_ANSWER = 2000
 KEPT_HEADERS, KEPT_OF_HEADER = 20, 200
@@ -199,16 +200,6 @@ def _failing_long(subscription: Subscription, house: House, at: datetime) -> boo
 
 def _drop_overtaken(session: Session, stories: set[int], at: datetime) -> None:
     """Supersede what was in flight, or lapsed, while something newer for the same story and subscription came to be owed."""
-    newer = aliased(Delivery)
-    overtaken = (
-        select(newer.id)
-        .where(
-            newer.subscription_id == Delivery.subscription_id,
-            newer.story_id == Delivery.story_id,
-            newer.event_seq > Delivery.event_seq,
-        )
-        .exists()
-    )
-    dropped = update(Delivery).where(Delivery.story_id.in_(stories), Delivery.state == OWED, unclaimed(at), overtaken)
+    dropped = update(Delivery).where(Delivery.story_id.in_(stories), Delivery.state == OWED, unclaimed(at), overtaken())
     superseded = {"state": DeliveryState.SUPERSEDED, "settled_at": at, "next_attempt_at": None}
     session.execute(dropped.values(**superseded, last_reason="superseded by a newer version"), execution_options=KEEP)

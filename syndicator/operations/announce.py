@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, false, func, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, false, insert, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from syndicator.access import embargoed
@@ -188,8 +188,3 @@ def _supersede(session: Session, event: Event, at: datetime) -> None:
         .execution_options(synchronize_session=False)
     )
     session.execute(older)
-
-
-def owed_count(session: Session, event: Event) -> int:
-    """How many subscriptions `event` was owed to."""
-    return session.scalar(select(func.count()).select_from(Delivery).where(Delivery.event_seq == event.seq)) or 0

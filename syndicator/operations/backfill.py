@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, and_, func, insert, literal, null, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry
@@ -18,6 +18,7 @@ from syndicator.domain.stories import Event, EventType
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import Conflict
 from syndicator.operations import audit
+from syndicator.storage.queries import overtaken
 
 AT_MOST = 10_000
 BACKFILL = LANE_ORDER[Lane.BACKFILL]
@@ -136,18 +137,8 @@ def _owe(session: Session, subscription: Subscription, seqs: Sequence[int], at: 
 
 def _supersede_older(session: Session, subscription: Subscription, at: datetime) -> None:
     """Settle what was kept from before and is older than what is owed now for the same story."""
-    newer = aliased(Delivery)
-    overtaken = (
-        select(newer.id)
-        .where(
-            newer.subscription_id == Delivery.subscription_id,
-            newer.story_id == Delivery.story_id,
-            newer.event_seq > Delivery.event_seq,
-        )
-        .exists()
-    )
     older = update(Delivery).where(
-        Delivery.subscription_id == subscription.id, Delivery.state == OWED, Delivery.claimed_until.is_(None), overtaken
+        Delivery.subscription_id == subscription.id, Delivery.state == OWED, Delivery.claimed_until.is_(None), overtaken()
     )
     superseded = {"state": DeliveryState.SUPERSEDED, "settled_at": at, "next_attempt_at": None}
     session.execute(older.values(**superseded, last_reason="superseded by a newer version"), execution_options=KEEP)

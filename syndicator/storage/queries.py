@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.domain.base import Base, Counter
+from syndicator.domain.deliveries import Delivery
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.stories import Event, Source, SourceKind, Story, StoryVersion
 from syndicator.errors import NotFound, StoryNotFound
@@ -157,3 +158,17 @@ def correction_notes(session: Session, story_id: int) -> Sequence[StoryVersion]:
         .limit(10)
     )
     return session.execute(wanted).scalars().all()
+
+
+def overtaken() -> ColumnElement[bool]:
+    """The condition that something newer about the same story is, or was, owed to the same subscription as a Delivery."""
+    newer = aliased(Delivery)
+    return (
+        select(newer.id)
+        .where(
+            newer.subscription_id == Delivery.subscription_id,
+            newer.story_id == Delivery.story_id,
+            newer.event_seq > Delivery.event_seq,
+        )
+        .exists()
+    )

@@ -26,11 +26,6 @@ from tests.receiver import Received, Receiver, Reply
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
-@pytest.fixture
 def engine(house: House) -> Iterator[Engine]:
     made = create_engine(house)
     made.chance = lambda: 0.0

@@ -50,11 +50,6 @@ class Outage:
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
-@pytest.fixture
 def ticks() -> Ticks:
     return Ticks()
 

@@ -61,11 +61,6 @@ class Fleet:
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
-@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver(hosts=20) as running:
         yield running

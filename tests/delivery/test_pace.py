@@ -11,7 +11,6 @@ from syndicator.delivery.engine import Engine
 from syndicator.delivery.pace import LONGEST_PAUSE_SECONDS, Pace
 from syndicator.documents import public_folder, read_document
 from syndicator.domain.feeds import FeedArchive
-from syndicator.house import House
 from syndicator.operations.archives import mark_all_stale
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
@@ -22,11 +21,6 @@ from tests.receiver import Receiver
 @pytest.fixture
 def database_url(sqlite_url: str) -> str:
     return sqlite_url
-
-
-@pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
 
 
 class Ticks:

@@ -20,11 +20,6 @@ from tests.web.callers import key_of
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
-@pytest.fixture
 def client(house: House) -> Iterator[FlaskClient]:
     with create_app(house.config, house).test_client() as browser:
         yield browser

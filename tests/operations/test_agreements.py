@@ -39,11 +39,6 @@ def house(house: House) -> House:
     return replace(house, catalogue=Catalogue(house.catalogue.feeds | {"exclusive": EXCLUSIVE}))
 
 
-@pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
 def agree(desk: Desk, publisher: Publisher, **terms: Any) -> Agreement:
     at = desk.house.clock()
     whole = {"title": "Contract 7", "valid_from": at, "valid_until": at + timedelta(days=30), **terms}

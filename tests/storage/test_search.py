@@ -25,11 +25,6 @@ from tests.desk import Desk, later
 from tests.render.strategies import HOSTILE
 
 
-@pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
 def found(house: House, query: str, **wanted: Any) -> list[str]:
     """External ids of what `query` finds, best first; the same stories must be found newest first."""
     words = read_words(query)

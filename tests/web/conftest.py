@@ -18,11 +18,6 @@ def newsroom(house: House) -> Newsroom:
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    return Desk(house)
-
-
-@pytest.fixture
 def client(app: Flask, desk: Desk) -> FlaskClient:
     """Somebody's program; the catalogue is in the store."""
     return app.test_client()
