@@ -8,6 +8,7 @@ is the operator's, so it is not asked of outbound.py. A carrier raises MailRefus
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator
@@ -31,6 +32,10 @@ SIGNED = (
     *(b"from", b"to", b"subject", b"date", b"message-id", b"reply-to", b"mime-version", b"content-type"),
     *(b"list-id", b"list-unsubscribe", b"list-unsubscribe-post"),
 )
+
+# RFC 3463: of the lasting refusals only those without a reason, those of the address (5.1) and of a mailbox that is closed
+# (5.2.1) say that nothing will ever arrive. A full mailbox, or a relay that does not know us, may be mended.
+_ABOUT_THE_ADDRESS = re.compile(rb"5\.1\.|5\.2\.1\b|5\.0\.|(?![0-9]\.[0-9]+\.)")
 
 Seal = Callable[[bytes], bytes]  # a whole message to the same message with a signature
 
@@ -68,7 +73,8 @@ class FolderCarrier:
 
 @dataclass(frozen=True, slots=True)
 class SmtpCarrier:
-    """Speaks to the SMTP server of `url`: smtps:// is TLS from the start; smtp:// turns TLS on where it is offered.
+    """Speaks to the SMTP server of `url`: smtps:// is TLS from the start; smtp:// turns TLS on where it is offered and the
+    server is another machine.
 
     `smtp://…?tls=required` goes no further without TLS, nor does a password ever, except to this machine itself.
     """
@@ -93,12 +99,15 @@ class SmtpCarrier:
                 self._sign_in(server, parts)
                 yield server
         except smtplib.SMTPRecipientsRefused as error:
-            code = next(iter(error.recipients.values()), (450, b""))[0]
-            raise (RecipientRefused if code >= 500 else MailDeferred)(f"the server refuses the recipient ({code})") from error
+            code, words = next(iter(error.recipients.values()), (450, b""))
+            no_address = code >= 500 and _ABOUT_THE_ADDRESS.match(words)
+            raise (RecipientRefused if no_address else MailDeferred)(f"the server refuses the recipient ({code})") from error
+        except smtplib.SMTPDataError as error:
+            raise (MailRefused if error.smtp_code >= 550 else MailDeferred)(f"the server answers {error.smtp_code}") from error
         except smtplib.SMTPResponseException as error:
-            # 535 is our own password: the operator will put it right, and the letter should then go.
-            lasting = error.smtp_code >= 550
-            raise (MailRefused if lasting else MailDeferred)(f"the server answers {error.smtp_code}") from error
+            # Before the letter itself it is our address, password or network that is not liked: the operator will put that
+            # right, and the letter should then go.
+            raise MailDeferred(f"the server answers {error.smtp_code}") from error
         except smtplib.SMTPException as error:
             raise MailDeferred(f"the server breaks off ({type(error).__name__})") from error
         except OSError as error:
@@ -113,12 +122,13 @@ class SmtpCarrier:
     def _sign_in(self, server: smtplib.SMTP, parts: SplitResult) -> None:
         server.ehlo()
         protected = parts.scheme == "smtps"
-        if not protected and server.has_extn("starttls"):
+        wants_tls = parse_qs(parts.query).get("tls") == ["required"]
+        here = parts.hostname in LOOPBACK  # where a mail server often shows a certificate made by itself
+        if not protected and server.has_extn("starttls") and (wants_tls or not here):
             server.starttls(context=self.context)
             server.ehlo()
             protected = True
-        wants_tls = parse_qs(parts.query).get("tls") == ["required"]
-        if not protected and (wants_tls or (parts.username and parts.hostname not in LOOPBACK)):
+        if not protected and (wants_tls or (parts.username and not here)):
             raise MailDeferred("the server offers no TLS")
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from types import TracebackType
@@ -27,14 +28,15 @@ class _OnFreePort(Controller):
 
 
 class Mailbox:
-    """Use it with `with`. `refuse` gives an address the answer to its RCPT; `after_data` is the answer to every message."""
+    """Use it with `with`. `refuse` gives an address the answer to its RCPT, `sender_answer` is that to every MAIL, `after_data`
+    that to every message. With `tls` it offers STARTTLS."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.raw: list[bytes] = []
         self.recipients: list[str] = []
         self.refuse: dict[str, str] = {}
-        self.after_data = "250 OK"
-        self._controller = _OnFreePort(self, hostname="127.0.0.1", port=0)
+        self.sender_answer = self.after_data = "250 OK"
+        self._controller = _OnFreePort(self, hostname="127.0.0.1", port=0, tls_context=tls)
 
     @property
     def url(self) -> str:
@@ -43,6 +45,13 @@ class Mailbox:
     @property
     def messages(self) -> list[EmailMessage]:
         return [read_message(raw) for raw in self.raw]
+
+    async def handle_MAIL(  # noqa: N802  # aiosmtpd's own name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if self.sender_answer.startswith("2"):
+            envelope.mail_from = address
+        return self.sender_answer
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's own name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

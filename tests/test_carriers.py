@@ -16,6 +16,7 @@ from syndicator.carriers import open_carrier
 from syndicator.config import Config, Mail
 from syndicator.errors import ConfigError, MailDeferred, MailRefused, RecipientRefused
 from tests.mailbox import Mailbox, read_message
+from tests.receiver import tls_for
 
 
 @pytest.fixture
@@ -81,14 +82,38 @@ def test_a_folder_holds_a_letter_once_however_often_it_is_carried(config: Config
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"), [("550 5.1.1 No such user", RecipientRefused), ("452 4.2.2 Mailbox full", MailDeferred)]
+    ("answer", "error"),
+    [
+        ("550 5.1.1 No such user", RecipientRefused),
+        ("550 No such user", RecipientRefused),
+        ("550 5.2.1 Mailbox disabled", RecipientRefused),
+        ("452 4.2.2 Mailbox full", MailDeferred),
+        ("552 5.2.2 Mailbox full", MailDeferred),
+        ("554 5.7.1 Relay access denied", MailDeferred),  # ours to mend; it must not end every subscription
+    ],
 )
 def test_a_refused_recipient_is_told_from_one_that_waits(
     config: Config, mailbox: Mailbox, answer: str, error: type[Exception]
 ) -> None:
     mailbox.refuse["editor@courier.example"] = answer
-    with pytest.raises(error):
+    with pytest.raises(error) as refused:
         carry(mail(config, url=mailbox.url))
+    assert type(refused.value) is error
+
+
+def test_a_server_that_does_not_like_the_sender_is_tried_again(config: Config, mailbox: Mailbox) -> None:
+    mailbox.sender_answer = "553 5.7.1 Sender address rejected"
+    with pytest.raises(MailDeferred, match="553"):
+        carry(mail(config, url=mailbox.url))
+
+
+def test_a_server_on_this_machine_needs_no_certificate_that_anybody_knows(config: Config, tmp_path: Path) -> None:
+    context, _ = tls_for("127.0.0.1", tmp_path)
+    with Mailbox(tls=context) as mailbox:
+        carry(mail(config, url=mailbox.url))
+        with pytest.raises(MailDeferred, match="SSLCertVerificationError"):
+            carry(mail(config, url=f"{mailbox.url}?tls=required"))
+        assert len(mailbox.raw) == 1
 
 
 def test_a_refused_letter_does_not_blame_the_recipient(config: Config, mailbox: Mailbox) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.headerregistry import Address
-from email.message import EmailMessage
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
+from email.message import EmailMessage, Message
+from email.policy import Policy, default
 from email.utils import format_datetime
 from html import escape
 from zoneinfo import ZoneInfo
@@ -29,6 +30,20 @@ from syndicator.render.text import byline, render_text
 
 LONGEST_SUBJECT = 180
 SERVER_CONVERSATIONS = 4  # the operator's mail server is asked by so many at once
+
+
+class BracketedHeader(UnstructuredHeader, BaseHeader):
+    """What stands in angle brackets is written whole, each on a line of its own: EmailMessage would make encoded words of what is
+    longer than a line, and nobody reads those there (RFC 2369, 2; RFC 2047, 5)."""
+
+    def fold(self, *, policy: Policy[Message]) -> str:
+        return f"{self.name}: {self.replace('>, <', f'>,{policy.linesep} <')}{policy.linesep}"
+
+
+HEADERS = HeaderRegistry()
+HEADERS.map_to_type("list-unsubscribe", BracketedHeader)
+HEADERS.map_to_type("references", BracketedHeader)
+POLICY = default.clone(header_factory=HEADERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +111,7 @@ def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
 def _envelope(config: Config, parcel: Parcel, subject: str, uid: str) -> EmailMessage:
     mail, authority = config.mail, config.site.authority
     feed = parcel.subscribed
-    message = EmailMessage()
+    message = EmailMessage(policy=POLICY)
     message["From"] = mail.sender
     message["To"] = Address(addr_spec=parcel.endpoint)
     message["Subject"] = _subject(subject)

@@ -1,4 +1,4 @@
-"""Ending an e-mail subscription without an account: by the address in every letter, or because letters come back.
+"""Ending an e-mail subscription without an account: by either address in every letter, or because letters come back.
 
 The address carries the subscription's id under our seal, so it needs no row of its own and works as long as the letter is kept.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
+from email.policy import default
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -23,6 +24,7 @@ from syndicator.operations.subscriptions import end
 
 log = logging.getLogger(__name__)
 PATH = "/u/"
+_WISH = re.compile(r"unsubscribe-(sub_[0-9a-z]+\.[0-9a-z]+)")
 _OURS = re.compile(r"<?(?:dlv|dgt)_([0-9a-z]{16})_[0-9]+@")
 
 
@@ -77,6 +79,12 @@ def take_bounce(session: Session, bounce: Bounce, *, actor: str, at: datetime) -
             subscription.failing_since = subscription.failing_since or at
     log.info("bounce lasting=%s subscriptions=%s", bounce.lasting, len(concerned))
     return concerned
+
+
+def read_wish(raw: bytes) -> str:
+    """Return the token in the subject of a letter to the address in List-Unsubscribe, or "" where the letter is none such."""
+    found = _WISH.search("".join(str(message_from_bytes(raw, policy=default)["Subject"] or "").split()))
+    return found[1] if found else ""
 
 
 def read_report(raw: bytes) -> Bounce:

@@ -15,7 +15,7 @@ from syndicator.errors import StoryNotFound
 from syndicator.intake.document import StoryDocument, parse_document
 from syndicator.operations.correct import correct_story
 from syndicator.operations.publish import Outcome, Published, publish_story
-from syndicator.operations.unsubscribe import Bounce, read_report, take_bounce
+from syndicator.operations.unsubscribe import Bounce, read_report, read_wish, take_bounce, unsubscribe
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.storage.queries import find_story_of, source_called
 from syndicator.web.api.contract import Answer, Body, Moment, Prose, endpoint
@@ -152,9 +152,13 @@ def take_bounce_told(order: BounceTold) -> BounceTaken:
 @endpoint()
 def take_bounce_report() -> BounceTaken:
     """Note that a letter came back, from the mail system's own report as `message/rfc822`: a delivery status notification (RFC
-    3464) or a complaint (RFC 5965)."""
+    3464) or a complaint (RFC 5965). A reader's letter to the address in List-Unsubscribe ends what its subject names."""
     require(Scope.NEWSROOM)
-    return _bounced(read_report(request.get_data()))
+    letter, house = request.get_data(), the_house()
+    if token := read_wish(letter):
+        with house.sessions.begin() as session:
+            return BounceTaken(subscriptions=[unsubscribe(session, house, token, at=house.clock()).public_id])
+    return _bounced(read_report(letter))
 
 
 def _bounced(bounce: Bounce) -> BounceTaken:

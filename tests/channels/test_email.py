@@ -11,6 +11,7 @@ from syndicator.config import Mail
 from syndicator.domain.subscriptions import ChannelKind, SubscriptionState
 from syndicator.errors import InvalidRequest
 from syndicator.house import House
+from syndicator.operations.unsubscribe import unsubscribe_url
 from tests.channels.talk import Partner, partner_of
 from tests.exits import as_read
 from tests.mailbox import Mailbox
@@ -52,6 +53,19 @@ def test_a_story_comes_as_text_and_html_with_the_notice_once_in_each(partner: Pa
     assert message["List-Id"] == "latest <latest.wire.example>"
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert mailbox.recipients == [partner.subscription.endpoint]
+
+
+def test_the_way_out_stands_in_the_letter_as_mail_systems_read_it(partner: Partner, mailbox: Mailbox) -> None:
+    """RFC 2369: addresses are written plainly however long they are, so that Gmail's button finds them (RFC 8058)."""
+    partner.desk.publish()
+    partner.drain()
+    header = mailbox.raw[0].partition(b"\r\n\r\n")[0].decode()
+    path = unsubscribe_url(partner.house, partner.subscription).removeprefix("https://wire.example/u/")
+    assert (
+        f"\r\nList-Unsubscribe: <https://wire.example/u/{path}>,\r\n <mailto:wire@wire.example?subject=unsubscribe-{path}>\r\n"
+        in header
+    )
+    assert "\r\nReferences: <" in header
 
 
 def test_a_letter_tried_again_has_the_same_id_and_the_same_bytes(partner: Partner, mailbox: Mailbox) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -115,6 +116,31 @@ def test_who_was_suspended_meanwhile_gets_no_letter(reader: Partner, mailbox: Ma
     assert (reader.owed[0].state.value, reader.owed[0].last_reason) == ("cancelled", "suspended")
 
 
+@pytest.mark.parametrize(
+    ("zone", "hour", "days"),
+    [
+        ("Europe/Paris", 7, ["28T06:00", "29T05:00", "30T05:00"]),  # the night of 29 March has 23 hours
+        ("Europe/Paris", 2, ["28T01:00", "29T01:00", "30T00:00"]),  # and no two o'clock: the letter comes at three
+        ("America/New_York", 7, ["28T11:00", "29T11:00", "30T11:00"]),
+    ],
+)
+def test_the_hour_is_the_readers_also_when_clocks_change(zone: str, hour: int, days: list[str]) -> None:
+    at, found = datetime(2026, 3, 27, 12, 0, tzinfo=UTC), []
+    for _ in days:
+        at = next_digest_at(EmailOptions(hour=hour, timezone=zone), at)
+        found.append(f"{at:%dT%H:%M}")
+    assert found == days
+
+
+def test_an_hour_that_comes_twice_brings_one_letter() -> None:
+    options = EmailOptions(hour=2, timezone="Europe/Paris")
+    first = next_digest_at(options, datetime(2026, 10, 24, 12, 0, tzinfo=UTC))
+    assert (first, next_digest_at(options, first)) == (
+        datetime(2026, 10, 25, 0, tzinfo=UTC),
+        datetime(2026, 10, 26, 1, tzinfo=UTC),
+    )
+
+
 @given(
     hour=st.integers(0, 23),
     zone=st.sampled_from(["UTC", "Europe/Paris", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]),
@@ -124,3 +150,4 @@ def test_the_next_hour_comes_within_a_day_and_an_hour(hour: int, zone: str, minu
     after = SEVEN_IN_PARIS + timedelta(minutes=minutes)
     due = next_digest_at(EmailOptions(hour=hour, timezone=zone), after)
     assert timedelta() < due - after <= timedelta(hours=25)
+    assert (due.astimezone(ZoneInfo(zone)).hour - hour) % 24 in {0, 1}  # later only where the clock skips the hour

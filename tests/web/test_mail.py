@@ -102,6 +102,22 @@ def test_a_report_of_the_mail_system_ends_what_can_never_arrive(
     assert (state(house, subscription)[0] is SubscriptionState.ENDED) is ends
 
 
+def test_a_letter_to_the_address_in_the_header_unsubscribes(
+    visitor: FlaskClient, house: House, subscription: Subscription
+) -> None:
+    token = path_of(house, subscription).removeprefix("/u/")
+    headers = {**key_of(house, None), "Content-Type": "message/rfc822"}
+
+    def post(subject: str) -> int:
+        letter = f"From: reader@elsewhere.example\r\nSubject: {subject}\r\n\r\nStop.\r\n"
+        return visitor.post("/v1/newsroom/bounces/report", data=letter, headers=headers).status_code
+
+    assert post(f"unsubscribe-{token[:-1]}") == 404
+    assert state(house, subscription)[0] is SubscriptionState.ACTIVE
+    assert post(f"Re: unsubscribe-{token[:30]}\r\n {token[30:]}") == 200  # folded on the way
+    assert state(house, subscription) == (SubscriptionState.ENDED, "unsubscribed by the reader")
+
+
 def test_a_bounce_told_by_address_counts_for_that_address_alone(
     visitor: FlaskClient, house: House, subscription: Subscription
 ) -> None:
