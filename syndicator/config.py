@@ -113,6 +113,9 @@ class License(Section):
         ),
         description="What a publisher owes in return, one sentence each.",
     )
+    noindex: bool = Field(
+        False, description="Copies that we write ask search engines to list only the original; say so in duties as well."
+    )
     grace_days: int = Field(
         30, ge=0, description="A new version asks for acceptance within so many days; until then the one before still counts."
     )

@@ -56,5 +56,6 @@ def terms_of(config: Config) -> Terms:
         license_title=config.license.title,
         license_url=config.license_url,
         apply_url=f"{config.site.base_url}/apply",
+        noindex=config.license.noindex,
         machine_use=MachineUse(**config.crawlers.model_dump()),
     )

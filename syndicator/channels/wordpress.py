@@ -39,6 +39,7 @@ WORDS = {
     "rest_forbidden_context": "this WordPress user may not edit posts",
     "rest_forbidden_status": "this WordPress user may not see drafts; an author's or editor's account can",
     "rest_no_route": "there is no WordPress REST API at this address",
+    "application_passwords_disabled": "application passwords are switched off on this WordPress",
     "rest_not_logged_in": "WordPress did not take the user name and application password",
     "incorrect_password": "WordPress did not take the application password",
     "invalid_username": "WordPress knows no such user",
@@ -195,8 +196,7 @@ class Visit:
         if post is None or post.get("status") == "trash":
             self._keep(replace(copy, withdrawn=True, sent=""))
             return Accepted()
-        if self.options.on_kill == "trash":
-            self._trash(post["id"])
+        if self.options.on_kill == "trash" and self._trash(post["id"]):
             self._keep(replace(copy, remote_id=post["id"], withdrawn=True, sent=""))
             return Accepted()
         told = self._texts() if self._ours(copy, post) else {}
@@ -262,12 +262,15 @@ class Visit:
         known = words in {copy.sent, _words(self._texts())} or copy.seen == looks(post)
         return known and post.get("status") != "trash"
 
-    def _trash(self, number: int) -> None:
+    def _trash(self, number: int) -> bool:
+        """Put the post into the trash; False where the site keeps none, so that it must become a draft instead."""
         try:
             self.site.ask("DELETE", f"/wp/v2/posts/{number}")
         except Trouble as trouble:
-            if trouble.code != "rest_already_trashed":
+            if trouble.code not in {"rest_already_trashed", "rest_trash_not_supported"}:
                 raise
+            return trouble.code == "rest_already_trashed"
+        return True
 
     def _texts(self) -> dict[str, Any]:
         entry = cleaned(self.parcel.entry)
@@ -315,7 +318,8 @@ class Visit:
         """The meta fields that this site has registered and that do not say yet what they should."""
         entry = self.parcel.entry
         wanted = dict.fromkeys(CANONICAL_META, entry.original_url or entry.url)
-        wanted |= dict.fromkeys(NOINDEX_META, "1") if self.options.noindex else {}
+        if self.options.noindex or self.parcel.terms.noindex:
+            wanted |= dict.fromkeys(NOINDEX_META, "1")
         meta = post.get("meta")
         return {key: value for key, value in wanted.items() if isinstance(meta, dict) and meta.get(key, value) != value}
 

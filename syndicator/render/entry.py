@@ -35,6 +35,7 @@ class Terms:
     license_url: str  # absolute, immutable
     apply_url: str  # where a publisher asks to be approved
     machine_use: MachineUse = MachineUse()
+    noindex: bool = False  # copies ask search engines to list only the original
     free: bool = True  # False: beside a story that needs an agreement
 
     @property

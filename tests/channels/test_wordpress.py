@@ -89,6 +89,16 @@ def test_a_kill_takes_the_post_off_the_site(small_house: House, site: WordPressT
             assert "Two hundred" not in only(site)["content"]
 
 
+def test_a_kill_becomes_a_draft_where_the_site_keeps_no_trash(partner: Partner, site: WordPressTarget) -> None:
+    site.keeps_trash = False
+    story = partner.desk.publish().story
+    partner.drain()
+    partner.desk.kill(story)
+    assert partner.drain() == ("delivered", "")
+    assert (only(site)["status"], site.shown) == ("draft", [])
+    assert "Two hundred" not in only(site)["content"]
+
+
 class Memory:
     """What the channel keeps, without a database."""
 
@@ -237,6 +247,16 @@ def test_hints_to_search_engines_go_where_the_site_keeps_them(small_house: House
         }
         partner.desk.publish(headline="Newer")
         assert partner.drain() == ("delivered", "")
+
+
+def test_the_terms_alone_may_ask_for_noindex(small_house: House, site: WordPressTarget) -> None:
+    license_ = small_house.config.license.model_copy(update={"noindex": True})
+    object.__setattr__(small_house, "config", small_house.config.model_copy(update={"license": license_}))
+    site.meta = {"_yoast_wpseo_meta-robots-noindex"}
+    with to_site(small_house, site) as partner:
+        partner.desk.publish()
+        partner.drain()
+    assert only(site)["meta"] == {"_yoast_wpseo_meta-robots-noindex": "1"}
 
 
 @pytest.mark.parametrize(("wanted", "found"), [(True, ["free.jpg"]), (False, [])])

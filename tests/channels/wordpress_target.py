@@ -40,6 +40,7 @@ class WordPressTarget:
         self.foreign: set[int] = set()
         self.fate: Fate = lambda method, route: ""
         self.maintenance = False
+        self.keeps_trash = True
         self.asked: list[tuple[str, str]] = []
         self._numbers = iter(range(10, 10**6))
         self._lock = threading.Lock()
@@ -85,6 +86,8 @@ class WordPressTarget:
         if number in self.foreign and "edit_others_posts" not in rights:
             raise Refusal(403, "rest_forbidden_context" if method == "GET" else "rest_cannot_edit")
         if method == "DELETE":
+            if not self.keeps_trash:
+                raise Refusal(501, "rest_trash_not_supported")
             if post["status"] == "trash":
                 raise Refusal(410, "rest_already_trashed")
             post |= {"status": "trash", "slug": f"{post['slug']}__trashed"}
