@@ -15,6 +15,7 @@ from syndicator.channels.sftp import put
 from syndicator.domain.subscriptions import ChannelKind, SubscriptionState
 from syndicator.errors import AddressRefused, InvalidRequest
 from syndicator.house import House
+from tests.channels.password_server import PASSWORD, USER, password_server
 from tests.channels.sshd import Sshd
 from tests.channels.talk import Partner, partner_of
 from tests.exits import as_read
@@ -129,6 +130,19 @@ def test_a_wrong_key_and_a_missing_folder_are_told_plainly_and_nothing_secret_is
     assert "PRIVATE KEY" not in caplog.text
 
 
+def test_a_password_opens_a_server_of_another_make(small_house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    with password_server(folder) as server:
+        options = {"user": USER, "host_key": server.fingerprint, "folder": "/"}
+        with partner_of(small_house, ChannelKind.SFTP, server.url, PASSWORD, **options) as partner:
+            story = partner.desk.publish().story
+            assert partner.drain() == ("delivered", "")
+    assert names(folder) == [f"20260701T120000Z_{story.public_id}_v1_usable.json"]
+    assert PASSWORD not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("endpoint", "changes"),
     [
@@ -138,6 +152,8 @@ def test_a_wrong_key_and_a_missing_folder_are_told_plainly_and_nothing_secret_is
         ("ftp://files.example/", {}),
         ("sftp://127.0.0.1/", {"folder": "../other"}),
         ("sftp://127.0.0.1/", {"name": "../{id}{version}"}),
+        ("sftp://127.0.0.1/", {"name": "/etc/{id}{version}"}),
+        ("sftp://127.0.0.1/", {"name": "{id}/../{version}"}),
         ("sftp://127.0.0.1/", {"name": ".{id}{version}"}),
         ("sftp://127.0.0.1/", {"name": "{id}.json"}),
         ("sftp://127.0.0.1/", {"name": "{id.__class__}{version}"}),
