@@ -60,7 +60,7 @@ class Counter(Base):
     """A number that only grows, without gaps: the row stays locked until the transaction that took a value ends.
 
     Rows: `events` (event log) and `audit`. A transaction that takes both takes `events` first, so none waits in a circle.
-    And `tallied_attempts`, up to which attempt the days are summed up.
+    And `tallied_attempts`, up to which attempt the days are summed up, and `events_left_out`, how many numbers restores skipped.
     """
 
     __tablename__ = "counters"

@@ -2,7 +2,8 @@
 
 A backup holds secrets (the keys, and what they lock), so its file is its owner's alone. The settings file is not in it, nor what
 can be made anew (feed documents). A restore goes only into a database without stories, publishers or audit entries, so it never
-destroys any. `check` tells what is wrong with a database.
+destroys any, and leaves out event numbers that partners may know from the time after the copy. `check` tells what is wrong with
+a database.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from syndicator import __version__
 from syndicator.config import Config
 from syndicator.domain.audit import AuditEntry
 from syndicator.domain.base import Counter
+from syndicator.domain.deliveries import Delivery
 from syndicator.domain.feeds import FeedArchive, FeedState
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event, Story
@@ -36,6 +38,7 @@ from syndicator.storage import revision, schema
 MEMBER = re.compile(
     r"(manifest\.json|database\.(sqlite|dump)|keys/[A-Za-z0-9][\w.-]*|evidence/[0-9a-f]{64}|feeds/[a-z0-9][a-z0-9-]*\.toml)"
 )
+ROOM = 1_000_000  # event numbers left out at each restore
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 
 
@@ -98,7 +101,9 @@ def restore(engine: Engine, config: Config, file: Path) -> Restored:
         _restore_evidence(folder / "evidence", config.data_dir / "evidence")
         feeds, kept = _restore_feeds(folder / "feeds", config.site.feeds_dir)
     schema.upgrade(engine)
+    _leave_room(engine)
     _forget_documents(engine)
+    _free_claims(engine)
     return Restored(manifest, keys, feeds, kept)
 
 
@@ -121,12 +126,13 @@ def _broken_storage(engine: Engine) -> list[str]:
 
 
 def _broken_log(engine: Engine) -> list[str]:
-    """The event log has no gaps, and the counter stands at its end: partners follow it by number."""
-    with revision.reading_connection(engine) as connection:
-        events, last = connection.execute(select(func.count(), func.coalesce(func.max(Event.seq), 0)).select_from(Event)).one()
-        counted = connection.execute(select(Counter.value).where(Counter.name == "events")).scalar() or 0
-    problems = [f"the event log ends at {last} but holds {events} events"] if events != last else []
-    return problems + ([f"the counter of events stands at {counted}, the log at {last}"] if counted != last else [])
+    """The event log has no gaps but those that a restore left, and the counter counts them all: partners follow it by number."""
+    with revision.reading_connection(engine) as connection, Session(connection) as session:
+        events, last = session.execute(select(func.count(), func.coalesce(func.max(Event.seq), 0)).select_from(Event)).one()
+        counted, left_out = _counted(session, "events"), _counted(session, "events_left_out")
+    if counted == events + left_out and last <= counted:
+        return []
+    return [f"the counter of events stands at {counted}; the log ends at {last} and holds {events}, {left_out} left out"]
 
 
 def _copy_sqlite(engine: Engine, file: Path) -> None:
@@ -202,11 +208,31 @@ def _must_fit(manifest: Manifest, engine: Engine, file: Path) -> None:
                 raise BackupFailed(f"the database holds {noun.__tablename__} already; restore into an empty one")
 
 
+def _leave_room(engine: Engine) -> None:
+    """Number events from well behind those that came after the copy and are lost: partners know these numbers, as ids of
+    deliveries and as how far they have read, and would take what comes under one of them for something they have."""
+    with Session(engine) as session, session.begin():
+        if session.get(Counter, "events") is not None:
+            session.execute(update(Counter).where(Counter.name == "events").values(value=Counter.value + ROOM))
+            session.merge(Counter(name="events_left_out", value=_counted(session, "events_left_out") + ROOM))
+
+
+def _counted(session: Session, name: str) -> int:
+    return session.scalar(select(Counter.value).where(Counter.name == name)) or 0
+
+
 def _forget_documents(engine: Engine) -> None:
     """Have all feed documents written anew: those that lie here may be of another time."""
     with Session(engine) as session, session.begin():
         session.execute(update(FeedState).values(rendered_seq=-1))
         session.execute(update(FeedArchive).values(stale_at=FeedArchive.changed_at))
+
+
+def _free_claims(engine: Engine) -> None:
+    """What workers had in hand when the copy was made is sent at once, and not when their claims would have lapsed."""
+    with Session(engine) as session, session.begin():
+        claimed = update(Delivery).where(Delivery.claimed_by.is_not(None))
+        session.execute(claimed.values(claimed_by=None, claimed_until=None))
 
 
 def _restore_keys(source: Path, target: Path) -> list[str]:

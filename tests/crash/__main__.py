@@ -1,5 +1,5 @@
-"""`python -m tests.crash [--kills 50] [--owed 1000] [--database sqlite|postgresql] [--workers 1] [--seed 1]`: kill -9 of the
-engine at random instants during fan-outs to a counting receiver. Ends with 1 if anything was lost or came too often.
+"""`python -m tests.crash [--kills 50] [--owed 1000] [--database sqlite|postgresql] [--workers 1] [--seed 1] [--gently]`: kill -9
+of the engine at random instants during fan-outs to a counting receiver. Ends with 1 if anything was lost or came too often.
 
 PostgreSQL is started for the test, on a socket of its own. Run in the project's folder.
 """
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--gently", action="store_true", help="SIGTERM instead, after which nothing may come twice")
     asked = parser.parse_args()
     server = Postgres() if asked.database == "postgresql" else None
     try:
@@ -36,8 +37,9 @@ def main() -> int:
                 url = server.url("crash")
             scene = Scene(Path(folder), url, receiver)
             found = crash(
-                scene, subscribers=asked.owed, kills=asked.kills, workers=asked.workers, chance=random.Random(asked.seed)
-            )
+                scene, subscribers=asked.owed, kills=asked.kills, workers=asked.workers, chance=random.Random(asked.seed),
+                gently=asked.gently,
+            )  # fmt: skip
     finally:
         if server is not None:
             server.remove()

@@ -91,8 +91,9 @@ class Scene:
 
         return load_config(self.folder / "config.toml")
 
-    def furnish(self, subscribers: int) -> House:
-        """Write the settings, make the database and the subscribers."""
+    def settle(self) -> None:
+        """Write the settings."""
+        self.folder.mkdir(exist_ok=True)
         (self.folder / "config.toml").write_text(
             f'[site]\ndata_dir = "var"\nfeeds_dir = "{Path("feeds").resolve()}"\n'
             f'[database]\nurl = "{self.database_url}"\n'
@@ -100,6 +101,10 @@ class Scene:
             f"[push]\nconcurrency = {CONCURRENCY}\nmax_in_flight_per_host = {PER_HOST}\n",
             encoding="utf-8",
         )
+
+    def furnish(self, subscribers: int) -> House:
+        """Write the settings, make the database and the subscribers."""
+        self.settle()
         house = open_house(self.config)
         upgrade(house.engine)
         with house.sessions.begin() as session:
@@ -171,9 +176,9 @@ def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: r
     story = 0
     try:
         while found.kills < kills:
-            if _owed(house) < subscribers // 4:
+            if owed(house) < subscribers // 4:
                 story += 1
-                _publish(house, f"story-{story}")
+                publish(house, f"story-{story}")
             before = len(scene.receiver.received)
             scene.start(workers)
             _wait_for_instant(scene, house, before + chance.randrange(1, subscribers // 2), chance)
@@ -183,7 +188,7 @@ def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: r
                 found.bound += CONCURRENCY * scene.kill()
             found.kills += 1
         scene.start(workers)
-        _wait(lambda: _owed(house) == 0, PATIENCE_SECONDS)
+        wait_until(lambda: owed(house) == 0, PATIENCE_SECONDS)
         scene.stop()
     finally:
         scene.kill()
@@ -198,11 +203,11 @@ def _wait_for_instant(scene: Scene, house: House, came: int, chance: random.Rand
     if chance.random() < 0.125:
         time.sleep(chance.uniform(0.0, 1.0))
         return
-    _wait(lambda: len(scene.receiver.received) >= came or _owed(house) == 0, PATIENCE_SECONDS)
+    wait_until(lambda: len(scene.receiver.received) >= came or owed(house) == 0, PATIENCE_SECONDS)
     time.sleep(chance.uniform(0.0, 0.03))
 
 
-def _wait(true: Callable[[], bool], seconds: float) -> None:
+def wait_until(true: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
@@ -210,13 +215,14 @@ def _wait(true: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.005)
 
 
-def _publish(house: House, external_id: str) -> None:
+def publish(house: House, external_id: str) -> None:
+    """Publish a story to everybody; what is promised once this returns must not be lost."""
     with house.sessions.begin() as session:
         source = source_called(session, "newsroom", SourceKind.API)
         publish_story(session, house, source, replace(DRAFT, external_id=external_id), at=house.clock())
 
 
-def _owed(house: House) -> int:
+def owed(house: House) -> int:
     with house.sessions() as session:
         return owed_summary(session)[0]
 

@@ -167,7 +167,7 @@ def test_a_gap_in_the_event_log_is_found(house: House) -> None:
     with house.sessions.begin() as session:
         session.add(Source(id=1, name="desk", kind=SourceKind.API, every_seconds=0))
         session.execute(text("INSERT INTO counters (name, value) VALUES ('events', 7)"))
-    assert check(house.engine) == ["the counter of events stands at 7, the log at 0"]
+    assert check(house.engine) == ["the counter of events stands at 7; the log ends at 0 and holds 0, 0 left out"]
 
 
 def test_a_row_that_points_at_nothing_is_found(sqlite_url: str) -> None:
