@@ -19,7 +19,7 @@ run: .venv/.installed config.toml ## Serve with the settings in config.toml
 	@$(BIN)/syndicator --config config.toml serve
 
 test: .venv/.developing ## Run every test, on real servers (TESTS="…": some of them)
-	@sh .ci/system postgresql postgresql-client redis-server chromium nginx openssh-server util-linux
+	@sh .ci/system postgresql postgresql-client redis-server chromium nginx openssh-server systemd util-linux
 	@$(BIN)/pytest --numprocesses=auto --dist=worksteal -o faulthandler_timeout=300 $(TESTS)
 
 lint: .venv/.developing ## Check style, format and types
