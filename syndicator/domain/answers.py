@@ -13,28 +13,30 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from syndicator.domain.publishers import read_domain
+from syndicator.domain.visible import one_visible_line, visible_lines
 from syndicator.errors import InvalidForm, InvalidRequest
 
 MOST_SITES = 20
+LONGEST_TYPED = 16_000  # characters of one field, before anything is done with them
 LONGEST_LINE = 200
+LONGEST_EMAIL = 254
 LONGEST_TEXT = 4000
 MOST_PEOPLE = 2_000_000_000
 _EMAIL = re.compile(r"[^@\s<>\",;:\\()\[\]]{1,64}@[^@\s<>\",;:\\()\[\]]+\.[^@\s<>\",;:\\()\[\]]+")
 
 
 def _line(value: object) -> object:
-    return (
-        " ".join("".join(mark for mark in value if mark.isprintable() or mark.isspace()).split())
-        if isinstance(value, str)
-        else value
-    )
+    return one_visible_line(_bounded(value)) if isinstance(value, str) else value
 
 
 def _text(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join("".join(mark for mark in line if mark.isprintable() or mark == "\t").rstrip() for line in lines).strip()
+    return visible_lines(_bounded(value)) if isinstance(value, str) else value
+
+
+def _bounded(value: str) -> str:
+    if len(value) > LONGEST_TYPED:
+        raise ValueError("That is far too long.")
+    return value
 
 
 def _at_most(length: int) -> AfterValidator:
@@ -61,7 +63,9 @@ def _url(value: str) -> str:
 
 
 def _email(value: str) -> str:
-    if value and (not _EMAIL.fullmatch(value) or len(value) > 254):
+    if value and (
+        len(value) > LONGEST_EMAIL or not _EMAIL.fullmatch(value)
+    ):  # the length first: the pattern is slow on a long one
         raise ValueError("That is no e-mail address.")
     return value
 
@@ -80,14 +84,15 @@ def _count(value: object) -> object:
 
 def _sites(value: object) -> object:
     """Read one site a line, as a name or as a whole address; `www.` is left out."""
-    found = re.split(r"[\s,;]+", value.strip()) if isinstance(value, str) else value
+    found = re.split(r"[\s,;]+", _bounded(value).strip()) if isinstance(value, str) else value
     if not isinstance(found, list | tuple):
         return found
     sites = []
     for each in filter(None, found):
         try:
             name = urlsplit(each if "://" in each else f"//{each}").hostname or ""
-            sites.append(read_domain(name).removeprefix("www."))
+            domain = read_domain(name)
+            sites.append(domain.removeprefix("www.") if domain.count(".") > 1 else domain)
         except (InvalidRequest, ValueError) as error:
             raise ValueError(f"{each[:80]!r} is no site; write it as courier.example.") from error
     if len(sites) > MOST_SITES:

@@ -11,7 +11,10 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from syndicator.domain.base import Base, choice
 from syndicator.domain.lookalikes import look_of, shown_domain
+from syndicator.domain.visible import one_visible_line
 from syndicator.errors import InvalidRequest
+
+LONGEST_DOMAIN = 253  # RFC 1035, 2.3.4, less the lengths at both ends
 
 
 class PublisherState(StrEnum):
@@ -34,6 +37,9 @@ NEXT_STATES: dict[PublisherState, frozenset[PublisherState]] = {
     PublisherState.EXPIRED: frozenset({PublisherState.APPROVED, PublisherState.REVOKED}),
     PublisherState.REVOKED: frozenset(),
 }
+
+
+_HAD_APPROVAL = frozenset({PublisherState.APPROVED, PublisherState.SUSPENDED, PublisherState.EXPIRED, PublisherState.REVOKED})
 
 
 class Scope(StrEnum):
@@ -129,6 +135,12 @@ class EligibilityDecision(Base):
     facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     policy: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
+    @property
+    def words(self) -> str:
+        """What it came to. Only a renewal is declined to somebody who has, or had, an approval; the state stays."""
+        declined = self.to_state is PublisherState.DECLINED
+        return "renewal declined" if declined and self.from_state in _HAD_APPROVAL else self.to_state.value
+
 
 class ApiKey(Base):
     """A bearer key. Only its hash is kept; `prefix` lets people tell keys apart."""
@@ -184,14 +196,15 @@ def read_domain(text: str) -> str:
     except UnicodeError as error:
         raise InvalidRequest(f"{text!r} is no domain name", "domain") from error
     labels = domain.split(".")
-    if len(labels) < 2 or not all(label and label.replace("-", "").isalnum() for label in labels) or labels[-1].isdigit():
+    well_formed = all(label and label.replace("-", "").isalnum() for label in labels) and not labels[-1].isdigit()
+    if len(labels) < 2 or not well_formed or len(domain) > LONGEST_DOMAIN:
         raise InvalidRequest(f"{text!r} is no domain name", "domain")
     return domain
 
 
 def read_name(text: str) -> str:
     """Return a name in one line, without control, bidi and invisible characters. Raises InvalidRequest."""
-    name = " ".join("".join(mark for mark in text if mark.isprintable() or mark.isspace()).split())
+    name = one_visible_line(text)
     if not name or len(name) > 200:
         raise InvalidRequest("a name of 1 to 200 characters is needed", "name")
     return name
