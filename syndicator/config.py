@@ -119,6 +119,11 @@ class License(Section):
     grace_days: int = Field(
         30, ge=0, description="A new version asks for acceptance within so many days; until then the one before still counts."
     )
+    agreed_by: tuple[str, ...] = Field(
+        (),
+        description="The e-mail addresses of two of the licensing team who agreed to this version. Every version but the first "
+        "needs them; both get a letter.",
+    )
 
 
 class Database(Section):

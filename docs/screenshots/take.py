@@ -49,7 +49,7 @@ def main() -> None:
         schema.upgrade(house.engine)
         with house.sessions.begin() as session:
             sync_catalogue(session, house.catalogue, at=house.clock())
-            sync_terms(session, config, at=house.clock())
+            sync_terms(session, house, at=house.clock())
         lead = Newsroom(house).fill()
         app = create_app(config, house)
         scene = furnish(app, house, lead)

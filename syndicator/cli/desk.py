@@ -63,7 +63,7 @@ class Desk:
             raise ConfigError("database.url: the schema is of another version; run `syndicator db upgrade`")
         with house.sessions.begin() as session:
             sync_catalogue(session, house.catalogue, at=house.clock())
-            sync_terms(session, house.config, at=house.clock())
+            sync_terms(session, house, at=house.clock())
         return house
 
     @cached_property

@@ -10,26 +10,67 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from syndicator.config import Config
+from syndicator.domain.accounts import StaffRole, User, fold_email
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.terms import LicenseVersion, NoticeVersion, TermsAcceptance
 from syndicator.errors import ConfigError, Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit
+from syndicator.operations.letters import write_letter
 from syndicator.render.entry import Terms
 
 ACTOR = "settings"
+PEOPLE = 2  # who have to agree to new terms
 
 
-def sync_terms(session: Session, config: Config, *, at: datetime) -> list[str]:
+def sync_terms(session: Session, house: House, *, at: datetime) -> list[str]:
     """Store license and notice of the settings if their versions are new, and return what is new, in words.
 
-    Raises ConfigError where a version that is stored already reads otherwise: what publishers accepted never changes its words.
+    Raises ConfigError where a version that is stored already reads otherwise: what publishers accepted never changes its words;
+    and where a new version lacks the two people who agreed to it (reliability S10).
     """
+    config, former = house.config, next(iter(license_versions(session)), None)
+    if former is not None and session.get(LicenseVersion, config.license.version) is None:
+        _tell_who_agreed(session, house, at)
     new = [*_sync_notice(session, config, at), *_sync_license(session, config, at)]
     if new:
         session.flush()
-        audit.record(session, ACTOR, "terms.version", config.license.version, at=at, notice=config.notice.version)
+        audit.record(
+            session,
+            ACTOR,
+            "terms.version",
+            config.license.version,
+            at=at,
+            before=former.version if former is not None else None,
+            notice=config.notice.version,
+            agreed_by=list(config.license.agreed_by),
+        )
     return new
+
+
+def _tell_who_agreed(session: Session, house: House, at: datetime) -> None:
+    """Write to both people in whose name the terms change, so that nobody is named unasked. Raises ConfigError without two."""
+    terms = house.config.license
+    named = {fold_email(email) for email in terms.agreed_by}
+    may = (StaffRole.LICENSING, StaffRole.ADMIN)
+    wanted = select(User.email).where(User.email.in_(named), User.staff_role.in_(may), User.disabled_at.is_(None))
+    if len(people := session.scalars(wanted.order_by(User.email)).all()) < PEOPLE:
+        raise ConfigError(
+            f"license.agreed_by: version {terms.version!r} changes what publishers accept; name two of the licensing team or "
+            "administrators who agreed to it"
+        )
+    for email in people:
+        write_letter(
+            session,
+            house,
+            "note",
+            to=email,
+            at=at,
+            heading=f"The license has a new version in your name: {terms.version}",
+            words=f"From now on publishers are asked to accept version {terms.version} of the license. The settings say that you "
+            f"agreed to it, together with {', '.join(other for other in people if other != email)}:\n\n"
+            f"{house.config.license_url}\n\nIf you did not, tell an administrator at once.",
+        )
 
 
 def get_license_version(session: Session, version: str) -> LicenseVersion:
@@ -132,6 +173,11 @@ def _sync_license(session: Session, config: Config, at: datetime) -> list[str]:
         if (stored.title, tuple(stored.duties)) != (terms.title, terms.duties):
             raise ConfigError(
                 f"license.duties: version {terms.version!r} was stored with other words; give new terms a version of their own"
+            )
+        if stored.notice_version != config.notice.version:  # the license quotes it, and receipts hold the hash of its text
+            raise ConfigError(
+                f"license.version: {terms.version!r} was stored with notice {stored.notice_version!r}; with a new notice goes a "
+                "new version of the license, which publishers are asked to accept"
             )
         return []
     accept_by = at + timedelta(days=terms.grace_days)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from flask import flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup
+from sqlalchemy.orm import Session
 from wtforms import BooleanField, HiddenField, StringField
 
 from syndicator.domain.accounts import MemberRole
 from syndicator.domain.publishers import Publisher
+from syndicator.domain.terms import LicenseVersion
 from syndicator.errors import Conflict, InvalidRequest
 from syndicator.operations import audit, terms
 from syndicator.render.notice import notice_html
@@ -68,6 +70,7 @@ def _page(form: TermsForm) -> str:
     with reading(house.sessions) as session:
         publisher = session.get_one(Publisher, mine().publisher_id)
         kept = terms.acceptances_of(session, publisher.id)
+        signed = _duties_signed(session, publisher)
     return render_template(
         "portal/terms.html",
         publisher=publisher,
@@ -76,5 +79,13 @@ def _page(form: TermsForm) -> str:
         acceptances=kept,
         notice=Markup(notice_html(house.terms)),  # noqa: S704 -- the renderer escapes what it is made of
         duties=house.config.license.duties,
+        fresh=set(house.config.license.duties) - signed if signed else set(),
+        gone=sorted(signed - set(house.config.license.duties)),
         may_accept=mine().role is MemberRole.OWNER,
     )
+
+
+def _duties_signed(session: Session, publisher: Publisher) -> set[str]:
+    """The duties of the version the publisher accepted last, to show what a new one changes; nothing before the first."""
+    signed = session.get(LicenseVersion, publisher.terms_version)
+    return set(signed.duties) if signed is not None else set()
