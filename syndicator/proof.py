@@ -36,9 +36,11 @@ _WHY = {
     "connect": "no connection could be made",
     "tls": "its certificate is not valid",
     "redirect": "it redirects to another site",
+    "plain": "it redirects to http, where anybody on the way could answer",
     "too-large": "its answer is too large",
     "broken-answer": "its answer was broken",
 }
+_NO_SERVER = frozenset({_WHY["dns"], _WHY["connect"], _WHY["tls"]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +150,27 @@ class Prover:
         return f"Tag: the head of the home page has no {TAG}."
 
     def _get(self, domain: str, path: str) -> Fetched | str:
-        """Fetch from the domain, following redirects only within it; returns the answer, or why there is none."""
-        url = urljoin(self.origin(domain), path)
+        """Fetch from the domain, or, where no server answers under the bare name, from its www; else return why not."""
+        answer = self._fetch(domain, domain, path)
+        if isinstance(answer, Fetched) or answer not in _NO_SERVER or domain.startswith("www."):
+            return answer
+        other = self._fetch(f"www.{domain}", domain, path)
+        return answer if isinstance(other, str) else other
+
+    def _fetch(self, host: str, domain: str, path: str) -> Fetched | str:
+        """Fetch from a host, following redirects only within its domain; returns the answer, or why there is none."""
+        url = urljoin(self.origin(host), path)
         try:
             for _ in range(MOST_HOPS + 1):
                 answer = self.outbound.request("GET", url, max_bytes=MOST_BYTES)
                 location = answer.headers.get("location")
                 if answer.status not in {301, 302, 303, 307, 308} or not location:
                     return answer
-                url = urljoin(answer.url, location)
+                before, url = urlsplit(url).scheme, urljoin(answer.url, location)
                 if not same_site(urlsplit(url).hostname or "", domain):
                     return _WHY["redirect"]
+                if before == "https" and urlsplit(url).scheme != "https":
+                    return _WHY["plain"]
         except FetchFailed as failed:
             return _WHY.get(failed.why, failed.why)
         except (AddressRefused, ValueError):

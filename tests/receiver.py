@@ -185,7 +185,7 @@ class Receiver:
 
 
 def tls_for(address: str, folder: Path) -> tuple[ssl.SSLContext, str]:
-    """Return a server's TLS context for one IP address, and the file of the authority to trust for it."""
+    """Return a server's TLS context for one IP address or host name, and the file of the authority to trust for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a receiver of the tests")])
     now = datetime.now(UTC)
@@ -193,7 +193,7 @@ def tls_for(address: str, folder: Path) -> tuple[ssl.SSLContext, str]:
         x509.CertificateBuilder(
             name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1)
         )
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_subject(address)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -205,6 +205,13 @@ def tls_for(address: str, folder: Path) -> tuple[ssl.SSLContext, str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     return context, str(ca_file)
+
+
+def _subject(address: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: tuple[str, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,7 +13,7 @@ from syndicator.operations.prove_domains import new_token
 from syndicator.outbound import Outbound
 from syndicator.proof import FILE, Found, NotFound, Prover, same_site
 from tests.name_server import NameServer
-from tests.receiver import Received, Receiver, Reply
+from tests.receiver import Received, Receiver, Reply, tls_for
 
 DOMAIN = "courier.example"
 RECORD = f"_syndicator-challenge.{DOMAIN}"
@@ -113,6 +114,34 @@ def test_a_redirect_within_the_site_is_followed_and_one_to_elsewhere_is_not(name
     assert look(names, redirecting(f"www.{DOMAIN}")) == Found("file")
     assert "redirects to another site" in words(look(names, redirecting("parked.example")))
     assert "in a circle" in words(look(names, lambda request: Reply(302, (("location", request.target),))))
+
+
+def test_a_site_that_answers_under_www_alone_can_prove_itself(names: NameServer) -> None:
+    with Receiver(lambda request: Reply(200, (), TOKEN.encode()) if request.target == FILE else Reply(404)) as site:
+        port = urlsplit(site.url).port
+        outbound = Outbound(
+            config.Outbound.model_validate({"allow_networks": ["127.0.0.0/8"]}),
+            "test",
+            resolve=lambda host, _port: ["127.0.0.1"] if host == f"www.{DOMAIN}" else [],
+        )
+        assert Prover(outbound, names.resolver(), lambda host: f"http://{host}:{port}").look(DOMAIN, TOKEN) == Found("file")
+
+
+def test_a_proof_that_left_the_encrypted_way_does_not_count(names: NameServer, tmp_path: Path) -> None:
+    """Whoever sits between could answer a plain request."""
+    context, ca_file = tls_for(DOMAIN, tmp_path)
+    with Receiver(lambda _: Reply(200, (), TOKEN.encode())) as plain, Receiver(tls=context) as site:
+        port, other = urlsplit(site.url).port, urlsplit(plain.url).port
+        site.answer = lambda request: Reply(302, (("location", f"http://{DOMAIN}:{other}{request.target}"),))
+        outbound = Outbound(
+            config.Outbound.model_validate({"allow_networks": ["127.0.0.0/8"]}),
+            "test",
+            resolve=lambda _host, _port: ["127.0.0.1"],
+            ca_file=ca_file,
+        )
+        outcome = Prover(outbound, names.resolver(), lambda host: f"https://{host}:{port}").look(DOMAIN, TOKEN)
+        assert "redirects to http" in words(outcome)
+        assert plain.received == []
 
 
 def test_each_mix_up_is_told(names: NameServer) -> None:
