@@ -168,7 +168,7 @@ JOBS = (
     Job(
         "expire-approvals",
         60,
-        _in_transaction(lambda session, house: keep_time.expire_approvals(session, at=house.clock()), "approvals expired"),
+        _in_transaction(lambda session, house: keep_time.expire_approvals(session, house, at=house.clock()), "approvals expired"),
     ),
     Job(
         "end-leases", 60, _in_transaction(lambda session, house: keep_time.end_leases(session, at=house.clock()), "leases ended")

@@ -72,7 +72,7 @@ class Applicants:
             if proven:
                 self.prove(session, mine.publisher_id)
             self.figure(session, mine, unique_visitors=visitors)
-            apply.submit(session, mine, actor=mine.applicant, at=self.house.clock())
+            apply.submit(session, self.house, mine, actor=mine.applicant, at=self.house.clock())
         return self.stored(application)
 
     def prove(self, session: Session, publisher_id: int) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
-from syndicator.domain.applications import OPEN_STATES, Application, ApplicationState
+from syndicator.domain.applications import OPEN_STATES, WAITING_STATES, Application, ApplicationState
 from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import EligibilityDecision, Publisher
 
@@ -25,7 +25,11 @@ class Wanted:
 
 def applications(session: Session, wanted: Wanted, *, after: int = 0, limit: int) -> Sequence[Application]:
     """Return applications that were sent, the longest waiting first, after the one with the id `after`."""
-    query = select(Application).where(Application.state != ApplicationState.DRAFT, Application.id > after)
+    query = select(Application).where(Application.submitted_at.is_not(None))
+    if after:
+        since = select(Application.submitted_at).where(Application.id == after).scalar_subquery()
+        later = and_(Application.submitted_at == since, Application.id > after)
+        query = query.where(or_(Application.submitted_at > since, later))
     if wanted.state is None:
         query = query.where(Application.state.in_(OPEN_STATES))
     else:
@@ -33,12 +37,19 @@ def applications(session: Session, wanted: Wanted, *, after: int = 0, limit: int
     if wanted.owner:
         query = query.where(Application.owner == ("" if wanted.owner == "nobody" else wanted.owner))
     with_sites = selectinload(Application.publisher).selectinload(Publisher.domains)
-    return session.scalars(query.order_by(Application.id).limit(limit).options(with_sites)).all()
+    return session.scalars(query.order_by(Application.submitted_at, Application.id).limit(limit).options(with_sites)).all()
+
+
+def next_waiting(session: Session, application: Application) -> Application | None:
+    """Return another application that waits for the desk, the longest waiting."""
+    waiting = select(Application).where(Application.state.in_(WAITING_STATES), Application.id != application.id)
+    return session.scalars(waiting.order_by(Application.submitted_at, Application.id).limit(1)).one_or_none()
 
 
 def counts(session: Session) -> dict[ApplicationState, int]:
-    """How many applications are in each state."""
-    found = dict(session.execute(select(Application.state, func.count()).group_by(Application.state)).all())
+    """How many applications that were sent are in each state."""
+    sent = select(Application.state, func.count()).where(Application.submitted_at.is_not(None)).group_by(Application.state)
+    found = dict(session.execute(sent).all())
     return {state: found.get(state, 0) for state in SHOWN}
 
 
@@ -46,6 +57,14 @@ def owners(session: Session) -> Sequence[str]:
     """Who has taken an open application."""
     wanted = select(Application.owner).where(Application.state.in_(OPEN_STATES), Application.owner != "")
     return session.scalars(wanted.distinct().order_by(Application.owner).limit(50)).all()
+
+
+def decision_on(session: Session, application: Application) -> EligibilityDecision | None:
+    """Return what was decided about this application, if it has been."""
+    wanted = select(EligibilityDecision).where(
+        EligibilityDecision.publisher_id == application.publisher_id, EligibilityDecision.decided_at == application.decided_at
+    )
+    return session.scalars(wanted.order_by(EligibilityDecision.id.desc()).limit(1)).one_or_none()
 
 
 def decisions_of(session: Session, publisher_id: int) -> Sequence[EligibilityDecision]:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from syndicator.domain.accounts import LinkPurpose, MemberRole, User
-from syndicator.domain.answers import Answers
+from syndicator.domain.accounts import LinkPurpose, MemberRole, OneTimeLink, User, fold_email
+from syndicator.domain.answers import LONGEST_TEXT, Answers
 from syndicator.domain.applications import (
     Application,
     ApplicationNote,
@@ -29,7 +29,7 @@ from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.accounts import user_called
 from syndicator.operations.letters import read_email, write_letter
-from syndicator.operations.links import lasting, make_link, use_link
+from syndicator.operations.links import get_link, lasting, make_link, use_link
 from syndicator.operations.members import add_member
 from syndicator.operations.prove_domains import give_token
 from syndicator.operations.publishers import add_publisher
@@ -40,6 +40,11 @@ LETTERS_TO_ONE_PER_HOUR = 3
 REQUESTS_KEPT = timedelta(days=30)
 RENEWAL_FROM = timedelta(days=60)  # before the approval ends
 MOST_OPEN_OF_ONE_PERSON = 5
+_RECEIVED = (
+    "The application of {name} has arrived. Somebody will read it, and you get a letter with the decision and its reason, or "
+    "with a question.\n\nHow it stands, at any time:\n{page}"
+)
+_WITHDRAWN = "You have taken back the application of {name}; nobody decides about it any more. To begin another:\n{page}"
 
 
 def request_application(session: Session, house: House, email: str, answers: Answers, browser: Browser, *, at: datetime) -> None:
@@ -50,7 +55,7 @@ def request_application(session: Session, house: House, email: str, answers: Ans
     """
     faults = {} if answers.organisation else {"organisation": "Say what the organisation is called."}
     try:
-        address = read_email(email)
+        address = fold_email(read_email(email))
     except InvalidRequest as error:
         raise InvalidForm({"email": str(error), **faults}) from error
     if faults:
@@ -64,10 +69,15 @@ def request_application(session: Session, house: House, email: str, answers: Ans
     )
     session.add(wanted)
     session.flush()
-    if not flooded:
+    if not flooded:  # nothing that was typed stands in the letter: it goes to whomever a stranger names
         link = make_link(session, house, LinkPurpose.VERIFY_EMAIL, at=at, about=wanted.public_id)
         lasts = lasting(LinkPurpose.VERIFY_EMAIL)
-        write_letter(session, house, "apply", to=address, at=at, secret=link, lasts=lasts, organisation=answers.organisation)
+        write_letter(session, house, "apply", to=address, at=at, secret=link, lasts=lasts)
+
+
+def get_request(session: Session, token: str, *, at: datetime) -> ApplicationRequest:
+    """Return what the letter's link is about; raises NotFound for a link that is unknown, used or over."""
+    return _request_of(session, get_link(session, token, LinkPurpose.VERIFY_EMAIL, at=at))
 
 
 def confirm(session: Session, token: str, *, at: datetime) -> tuple[User, Application]:
@@ -75,10 +85,7 @@ def confirm(session: Session, token: str, *, at: datetime) -> tuple[User, Applic
 
     Raises NotFound for a link that is unknown, used or over, Conflict for a person with too many open applications.
     """
-    link = use_link(session, token, LinkPurpose.VERIFY_EMAIL, at=at)
-    wanted = session.scalars(select(ApplicationRequest).where(ApplicationRequest.public_id == link.about)).one_or_none()
-    if wanted is None or wanted.confirmed_at is not None:
-        raise NotFound("this link is unknown, used or over")
+    wanted = _request_of(session, use_link(session, token, LinkPurpose.VERIFY_EMAIL, at=at))
     wanted.confirmed_at = at
     answers = Answers(**wanted.answers)
     user = user_called(
@@ -124,29 +131,38 @@ def save(session: Session, application: Application, answers: Answers, *, at: da
     session.flush()
 
 
-def submit(session: Session, application: Application, *, actor: str, reply: str = "", at: datetime) -> None:
+def submit(session: Session, house: House, application: Application, *, actor: str, reply: str = "", at: datetime) -> None:
     """Send the application, or send it again with a `reply` to what the desk asked. Raises InvalidForm for what is missing."""
     faults = Answers(**application.answers).missing()
-    if application.state is ApplicationState.MORE_INFO and not reply.strip():
+    before, reply = application.state, reply.strip()
+    again = before is ApplicationState.MORE_INFO
+    if again and not reply:
         faults["reply"] = "Say what you changed or added."
+    if len(reply) > LONGEST_TEXT:
+        faults["reply"] = f"That is longer than {LONGEST_TEXT:,} characters."
     if faults:
         raise InvalidForm(faults)
-    again = application.state is ApplicationState.MORE_INFO
     _move(application, ApplicationState.IN_REVIEW if again else ApplicationState.SUBMITTED, at=at)
     application.submitted_at, application.applicant = application.submitted_at or at, actor
-    application.reply = reply.strip()
+    application.reply = reply
     if again:
-        session.add(ApplicationNote(application_id=application.id, words=f"Answer: {reply.strip()}", author=actor, written_at=at))
-    audit.record(session, actor, "application.answer" if again else "application.submit", application.public_id, at=at)
+        session.add(ApplicationNote(application_id=application.id, words=f"Answer: {reply}", author=actor, written_at=at))
+    heading = "We have your answer" if again else "We have your application"
+    _tell(session, house, application, heading, _RECEIVED, at)
+    verb = "application.answer" if again else "application.submit"
+    audit.record(session, actor, verb, application.public_id, at=at, before=before.value, after=application.state.value)
 
 
-def withdraw(session: Session, publisher_id: int, *, actor: str, at: datetime) -> Application:
+def withdraw(session: Session, house: House, publisher_id: int, *, actor: str, at: datetime) -> Application:
     """Take the application back; raises NotFound, and Conflict when it has been decided."""
     application = find_application(session, publisher_id, lock=True)
     if application is None:
         raise NotFound("there is no application here")
+    before = application.state
     _move(application, ApplicationState.WITHDRAWN, at=at)
-    audit.record(session, actor, "application.withdraw", application.public_id, at=at)
+    if before is not ApplicationState.DRAFT:
+        _tell(session, house, application, "Your application is withdrawn", _WITHDRAWN, at)
+    audit.record(session, actor, "application.withdraw", application.public_id, at=at, before=before.value)
     return application
 
 
@@ -168,6 +184,8 @@ def begin_again(session: Session, publisher_id: int, *, actor: str, at: datetime
     answers = Answers(**newest.answers) if newest is not None else Answers(organisation=publisher.name)
     application = _new_application(session, publisher, answers, actor, at=at)
     application.renewal = publisher.state in {PublisherState.APPROVED, PublisherState.EXPIRED}
+    if publisher.state is PublisherState.DECLINED:  # the old no is in the decisions; from here on it is an applicant's
+        publisher.state, publisher.state_reason = PublisherState.APPLICANT, ""
     for domain in publisher.domains:
         give_token(domain, at=at)
     audit.record(session, actor, "application.begin", application.public_id, at=at, publisher=publisher.public_id)
@@ -178,6 +196,13 @@ def forget_what_was_filled_in(session: Session, *, at: datetime) -> int:
     """Delete what was filled in a month ago, confirmed or not; returns how many."""
     old = delete(ApplicationRequest).where(ApplicationRequest.asked_at < at - REQUESTS_KEPT)
     return session.execute(old.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+def _request_of(session: Session, link: OneTimeLink) -> ApplicationRequest:
+    wanted = session.scalars(select(ApplicationRequest).where(ApplicationRequest.public_id == link.about)).one_or_none()
+    if wanted is None or wanted.confirmed_at is not None:
+        raise NotFound("this link is unknown, used or over")
+    return wanted
 
 
 def _new_application(session: Session, publisher: Publisher, answers: Answers, applicant: str, *, at: datetime) -> Application:
@@ -192,6 +217,23 @@ def _new_application(session: Session, publisher: Publisher, answers: Answers, a
     session.add(application)
     session.flush()
     return application
+
+
+def _tell(session: Session, house: House, application: Application, heading: str, words: str, at: datetime) -> None:
+    """Write to the applicant that a step of theirs has been taken."""
+    publisher = application.publisher
+    write_letter(
+        session,
+        house,
+        "note",
+        to=publisher.email,
+        at=at,
+        publisher=publisher,
+        about=application.public_id,
+        reply_to=house.config.notice.contact_email,
+        heading=f"{heading}: {publisher.name}",
+        words=words.format(name=publisher.name, page=f"{house.config.site.base_url}/portal/application"),
+    )
 
 
 def _move(application: Application, new: ApplicationState, *, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 Whoever decides says which `version` of the application was on the page; if anything has changed since, or somebody else has
 decided, that is a Conflict (and the row's own lock catches two at the same instant). Nobody decides about their own publisher, or
-about one that writes from their own mail domain (reliability S10). Each decision has a reason and a letter, which may be edited.
+about one of their own mail domain (reliability S10). Each decision has a reason and a letter, which may be edited.
 """
 
 from __future__ import annotations
@@ -22,37 +22,22 @@ from syndicator.domain.applications import (
     state_may_follow,
 )
 from syndicator.domain.eligibility import judge
+from syndicator.domain.mailboxes import mail_domain, public_mailbox, same_organisation
 from syndicator.domain.publishers import EligibilityDecision, Publisher, PublisherState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit, publishers
 from syndicator.operations.eligibility import facts_of, policy_of
 from syndicator.operations.letters import write_letter
+from syndicator.operations.resemblance import remarks_on
 
 MACHINE = "job:auto-approve"
 BATCH = 50
-# Mailboxes that anybody can have: the same domain there says nothing about who somebody is.
-PUBLIC_MAIL = frozenset(
-    {
-        *(
-            "gmail.com",
-            "googlemail.com",
-            "outlook.com",
-            "hotmail.com",
-            "live.com",
-            "yahoo.com",
-            "aol.com",
-            "icloud.com",
-            "me.com",
-        ),
-        *("proton.me", "protonmail.com", "gmx.com", "gmx.net", "gmx.de", "web.de", "mail.com", "zoho.com", "fastmail.com"),
-    }
-)
 
 
 def get_application(session: Session, public_id: str, *, lock: bool = False) -> Application:
-    """Return the application; raises NotFound. A draft is nobody's business but its applicant's."""
-    wanted = select(Application).where(Application.public_id == public_id, Application.state != ApplicationState.DRAFT)
+    """Return the application; raises NotFound. What was never sent is nobody's business but its applicant's."""
+    wanted = select(Application).where(Application.public_id == public_id, Application.submitted_at.is_not(None))
     application = session.scalars(wanted.with_for_update(of=Application) if lock else wanted).one_or_none()
     if application is None:
         raise NotFound(f"there is no application {public_id!r}")
@@ -84,14 +69,14 @@ def ask(
     """Ask the applicant for more; it answers in place."""
     question = _needed(question, "reason")
     application = _as_shown(session, public_id, version)
-    refuse_own(session, application.publisher, reviewer)
-    _move(application, ApplicationState.MORE_INFO, at)
+    refuse_own(session, application.publisher, reviewer, granting=False)
+    before = _move(application, ApplicationState.MORE_INFO, at)
     application.question, application.reply, application.owner = question, "", application.owner or reviewer
     session.add(ApplicationNote(application_id=application.id, words=f"Asked: {question}", author=reviewer, written_at=at))
     _write(
         session, house, application.publisher, "A question about your application", letter, question, application.public_id, at
     )
-    audit.record(session, reviewer, "application.ask", application.public_id, at=at, question=question)
+    audit.record(session, reviewer, "application.ask", application.public_id, at=at, question=question, before=before.value)
     return application
 
 
@@ -110,6 +95,8 @@ def approve(
     """Approve for `days`, or the policy's term. Nothing is granted before a member has accepted the terms."""
     application = _as_shown(session, public_id, version)
     refuse_own(session, application.publisher, reviewer)
+    if application.publisher.state is PublisherState.SUSPENDED:
+        raise Conflict("The publisher is suspended. Reinstate it first; an approval does not end a suspension by the way.")
     _move(application, ApplicationState.APPROVED, at)
     application.decided_at, application.owner = at, application.owner or reviewer
     heading = "Your approval is renewed" if application.renewal else "You are approved"
@@ -134,15 +121,16 @@ def decline(
     """Say no. A publisher that has an approval keeps it until its end."""
     reason = _needed(reason, "reason")
     application = _as_shown(session, public_id, version)
-    refuse_own(session, application.publisher, reviewer)
-    _move(application, ApplicationState.DECLINED, at)
+    refuse_own(session, application.publisher, reviewer, granting=False)
+    before = _move(application, ApplicationState.DECLINED, at)
     application.decided_at, application.owner = at, application.owner or reviewer
     publisher, heading = application.publisher, "About your application"
     if publisher.state is PublisherState.APPLICANT:
         _decide(session, house, publisher, PublisherState.DECLINED, heading, reason, letter, reviewer, at, application.public_id)
     else:
         _write(session, house, publisher, heading, letter, reason, application.public_id, at)
-        audit.record(session, reviewer, "application.decline", application.public_id, at=at, reason=reason)
+        publishers.keep_refusal(session, house, publisher, reason=reason, actor=reviewer, at=at)
+        audit.record(session, reviewer, "application.decline", application.public_id, at=at, reason=reason, before=before.value)
     return application
 
 
@@ -151,7 +139,7 @@ def move_publisher(
 ) -> EligibilityDecision:
     """Suspend, reinstate or revoke; what the publisher may have is refused or given from this commit on."""
     publisher = publishers.get_publisher(session, public_id, lock=True)
-    refuse_own(session, publisher, reviewer)
+    refuse_own(session, publisher, reviewer, granting=new is PublisherState.APPROVED)
     heading = {
         PublisherState.SUSPENDED: "Your access is suspended",
         PublisherState.APPROVED: "Your access is back",
@@ -161,14 +149,21 @@ def move_publisher(
 
 
 def auto_approve(session: Session, house: House, *, at: datetime) -> int:
-    """Approve waiting applications whose every item passes, if the policy lets a machine; returns how many."""
+    """Approve waiting applications whose every item passes, if the policy lets a machine; returns how many.
+
+    Whatever a person would look at twice (operations/resemblance.py) is left to a person.
+    """
     if not house.config.eligibility.auto_approve:
         return 0
     wanted = select(Application).where(Application.state.in_(WAITING_STATES), Application.owner == "").order_by(Application.id)
     waiting = session.scalars(wanted.limit(BATCH).with_for_update(of=Application, skip_locked=True)).all()
     facts = facts_of(session, [application.publisher for application in waiting], at=at)
     policy = policy_of(house.config)
-    passing = [each for each in waiting if judge(facts[each.publisher_id], policy, at).complete]
+    passing = [
+        each
+        for each in waiting
+        if judge(facts[each.publisher_id], policy, at).complete and not remarks_on(session, each.publisher)
+    ]
     for application in passing:
         approve(
             session,
@@ -247,10 +242,12 @@ def _write(
     )
 
 
-def _move(application: Application, new: ApplicationState, at: datetime) -> None:
+def _move(application: Application, new: ApplicationState, at: datetime) -> ApplicationState:
+    """Bring the application to `new`, and return what it was; raises Conflict."""
     if not state_may_follow(application.state, new):
         raise Conflict(f"The application is {application.state.words} and cannot become {new.words}.")
-    application.state, application.changed_at = new, at
+    old, application.state, application.changed_at = application.state, new, at
+    return old
 
 
 def _needed(words: str, field: str) -> str:
@@ -259,16 +256,23 @@ def _needed(words: str, field: str) -> str:
     return words.strip()
 
 
-def refuse_own(session: Session, publisher: Publisher, reviewer: str) -> None:
-    """Raise Conflict if the reviewer belongs to the publisher or writes from its mail domain."""
-    mine = _mail_domain(reviewer)
+def refuse_own(session: Session, publisher: Publisher, reviewer: str, *, granting: bool = True) -> None:
+    """Raise Conflict if the publisher is the reviewer's own: a member, or somebody at a member's mail domain.
+
+    `granting`: also if it is so only by what the applicant claims, its contacts and sites. A no needs no such care, or an
+    applicant that names our own domain could never be refused.
+    """
+    if is_own(session, publisher, reviewer, claims=granting):
+        raise Conflict("This is your own publisher, or one of your mail domain. Somebody else has to decide.")
+
+
+def is_own(session: Session, publisher: Publisher, reviewer: str, *, claims: bool = True) -> bool:
+    """Say whether the reviewer belongs to the publisher, by confirmed addresses, or by the applicant's `claims` too."""
     members = select(User.email).join(Membership, Membership.user_id == User.id).where(Membership.publisher_id == publisher.id)
     contacts = select(PublisherContact.email).where(PublisherContact.publisher_id == publisher.id)
-    theirs = {fold_email(each) for each in (publisher.email, *session.scalars(members), *session.scalars(contacts))}
-    domains = {_mail_domain(each) for each in theirs} | {domain.domain for domain in publisher.domains}
-    if fold_email(reviewer) in theirs or (mine and mine in domains - PUBLIC_MAIL):
-        raise Conflict("This is your own publisher, or writes from your mail domain. Somebody else has to decide.")
-
-
-def _mail_domain(email: str) -> str:
-    return fold_email(email).rpartition("@")[2] if "@" in email else ""
+    theirs = {publisher.email, *session.scalars(members), *(session.scalars(contacts) if claims else ())}
+    domains = {mail_domain(each) for each in theirs} | ({domain.domain for domain in publisher.domains} if claims else set())
+    if fold_email(reviewer) in map(fold_email, theirs):
+        return True
+    mine = mail_domain(reviewer)
+    return not public_mailbox(mine) and any(same_organisation(mine, domain) for domain in domains)

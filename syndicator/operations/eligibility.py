@@ -101,6 +101,10 @@ def what_if(session: Session, config: Config, *, minimum: int, at: datetime) -> 
     return sorted(fallen, key=lambda each: (each.audience, each.publisher.id))
 
 
+def count_approved(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(Publisher).where(Publisher.state == PublisherState.APPROVED)) or 0
+
+
 def _approved(session: Session) -> Iterator[Sequence[Publisher]]:
     last = 0
     while True:

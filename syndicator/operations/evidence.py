@@ -85,7 +85,7 @@ def add_figure(
     )
     if upload is not None:
         figure.file_name, figure.media_type = _shown_name(upload.name, kind), MEDIA_TYPES[kind]
-        figure.size_bytes, figure.sha256 = len(upload.content), keep_file(config.data_dir, upload.content)
+        figure.size_bytes, figure.sha256 = len(upload.content), hashlib.sha256(upload.content).hexdigest()
     session.add(figure)
     application.changed_at = at
     session.flush()
@@ -99,17 +99,39 @@ def add_figure(
         site=figure.site,
         sha256=figure.sha256,
     )
+    if upload is not None:  # last, behind the lock of the audit log: see forget_file
+        keep_file(config.data_dir, upload.content)
     return figure
 
 
-def remove_figure(session: Session, application: Application, public_id: str, *, actor: str, at: datetime) -> None:
-    """Take out a figure given for this application; what an earlier decision rested on stays. Raises NotFound and Conflict."""
+def remove_figure(session: Session, application: Application, public_id: str, *, actor: str, at: datetime) -> str:
+    """Take out a figure given for this application, and return its file's hash, to hand to `forget_file` after the commit.
+
+    What an earlier decision rested on stays. Raises NotFound and Conflict.
+    """
     figure = get_figure(session, public_id, publisher_id=application.publisher_id)
     if figure.given_at < application.created_at:
         raise Conflict("An earlier decision rests on this figure; it stays.")
     session.delete(figure)
     application.changed_at = at
     audit.record(session, actor, "evidence.remove", application.public_id, at=at, evidence=public_id, site=figure.site)
+    return figure.sha256
+
+
+def forget_file(session: Session, data_dir: Path, digest: str, *, actor: str, at: datetime) -> None:
+    """Delete a file that no figure has any more, or taking figures out and giving others would fill the disk.
+
+    The entry in the audit log comes first: its lock keeps away everybody who is about to give the same file.
+    """
+    if not digest or _in_use(session, digest):
+        return
+    audit.record(session, actor, "evidence.forget", digest, at=at)
+    if not _in_use(session, digest):
+        file_of(data_dir, digest).unlink(missing_ok=True)
+
+
+def _in_use(session: Session, digest: str) -> bool:
+    return session.scalar(select(AudienceEvidence.id).where(AudienceEvidence.sha256 == digest).limit(1)) is not None
 
 
 def figures_of(session: Session, publisher_id: int) -> Sequence[AudienceEvidence]:

@@ -19,9 +19,14 @@ from syndicator.operations import audit
 from syndicator.operations.announce import announce
 from syndicator.operations.archives import lock_places, mark_stale
 from syndicator.operations.denials import deny_publisher
+from syndicator.operations.letters import write_letter
 from syndicator.storage.queries import get_version
 
 BATCH = 100
+_ENDED = (
+    "The approval of {name} has come to its end. Feeds, API and deliveries refuse from now on; corrections and kills of stories "
+    "you have still reach you. Renew it at any time, and everything runs again as before:\n\n{page}"
+)
 
 
 def lift_embargoes(session: Session, house: House, *, at: datetime) -> int:
@@ -64,8 +69,8 @@ def expire_stories(session: Session, house: House, *, at: datetime) -> int:
     return len(stories)
 
 
-def expire_approvals(session: Session, *, at: datetime) -> int:
-    """Record that approvals ran out. The gate has refused since the very instant; this makes it show in lists."""
+def expire_approvals(session: Session, house: House, *, at: datetime) -> int:
+    """Record that approvals ran out, and write so. The gate has refused since the very instant; this makes it show in lists."""
     due = select(Publisher).where(Publisher.state == PublisherState.APPROVED, Publisher.approved_until <= at).limit(BATCH)
     publishers = session.scalars(due.with_for_update(skip_locked=True)).all()
     for publisher in publishers:
@@ -81,6 +86,18 @@ def expire_approvals(session: Session, *, at: datetime) -> int:
                 facts={},
                 policy={},
             )
+        )
+        write_letter(
+            session,
+            house,
+            "note",
+            to=publisher.email,
+            at=at,
+            publisher=publisher,
+            about=publisher.public_id,
+            reply_to=house.config.notice.contact_email,
+            heading=f"Your approval has ended: {publisher.name}",
+            words=_ENDED.format(name=publisher.name, page=f"{house.config.site.base_url}/portal/application"),
         )
     for publisher in publishers:
         deny_publisher(session, publisher.id, "the publisher's approval is over", at=at)

@@ -24,6 +24,7 @@ from syndicator.operations import audit, eligibility, terms
 from syndicator.operations.denials import deny_publisher
 
 CONTACT_CHARACTERS = 200
+ID_PREFIX = "pub_"
 
 
 def add_publisher(session: Session, *, name: str, email: str, domains: list[str], actor: str, at: datetime) -> Publisher:
@@ -31,7 +32,7 @@ def add_publisher(session: Session, *, name: str, email: str, domains: list[str]
     name = read_name(name)
     _require_address(email, "email")
     publisher = Publisher(
-        public_id=new_id("pub_"),
+        public_id=new_id(ID_PREFIX),
         name=name,
         email=email,
         state=PublisherState.APPLICANT,
@@ -64,11 +65,14 @@ def _require_address(email: str, field: str) -> None:
 
 
 def get_publisher(session: Session, reference: str, *, lock: bool = False) -> Publisher:
-    """Return the publisher by public id, one of its domains, e-mail address or exact name; raises NotFound."""
+    """Return the publisher by public id, one of its domains, e-mail address or exact name; raises NotFound.
+
+    An id is nothing but an id: applicants choose their names, and must not get in the way of another's page.
+    """
     by_domain = select(PublisherDomain.publisher_id).where(PublisherDomain.domain == reference.lower())
-    named = or_(
-        Publisher.public_id == reference, Publisher.email == reference, Publisher.name == reference, Publisher.id.in_(by_domain)
-    )
+    named = or_(Publisher.email == reference, Publisher.name == reference, Publisher.id.in_(by_domain))
+    if reference.startswith(ID_PREFIX):
+        named = Publisher.public_id == reference
     wanted = select(Publisher).where(named).order_by(Publisher.id).limit(2)
     if lock:
         wanted = wanted.with_for_update()
@@ -111,18 +115,7 @@ def decide(
         terms.accept(
             session, house.config, publisher, license_version=version, accepted_by=actor, signer=f"vouched for by {actor}", at=at
         )
-    decision = EligibilityDecision(
-        publisher_id=publisher.id,
-        from_state=old,
-        to_state=new_state,
-        reason=reason.strip(),
-        actor=actor,
-        decided_at=at,
-        valid_until=publisher.approved_until if new_state is PublisherState.APPROVED else None,
-        facts=eligibility.record_of(session, house.config, publisher, at=at),
-        policy=eligibility.policy_record(house.config),
-    )
-    session.add(decision)
+    decision = _keep(session, house, publisher, old, new_state, reason, actor, at)
     if new_state in {PublisherState.SUSPENDED, PublisherState.REVOKED}:
         deny_publisher(session, publisher.id, f"the publisher was {new_state.value}", at=at)
     if new_state is PublisherState.REVOKED:
@@ -130,6 +123,36 @@ def decide(
     audit.record(
         session, actor, f"publisher.{new_state.value}", publisher.public_id, at=at, reason=reason.strip(), before=old.value
     )
+    return decision
+
+
+def keep_refusal(session: Session, house: House, publisher: Publisher, *, reason: str, actor: str, at: datetime) -> None:
+    """Keep a no to a renewal, on which facts and policy; what the publisher has stays its own until the end."""
+    _keep(session, house, publisher, publisher.state, PublisherState.DECLINED, reason, actor, at)
+
+
+def _keep(
+    session: Session,
+    house: House,
+    publisher: Publisher,
+    old: PublisherState,
+    new: PublisherState,
+    reason: str,
+    actor: str,
+    at: datetime,
+) -> EligibilityDecision:
+    decision = EligibilityDecision(
+        publisher_id=publisher.id,
+        from_state=old,
+        to_state=new,
+        reason=reason.strip(),
+        actor=actor,
+        decided_at=at,
+        valid_until=publisher.approved_until if new is PublisherState.APPROVED else None,
+        facts=eligibility.record_of(session, house.config, publisher, at=at),
+        policy=eligibility.policy_record(house.config),
+    )
+    session.add(decision)
     return decision
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from syndicator.domain.accounts import Membership, User, fold_email
 from syndicator.domain.applications import AudienceEvidence, PublisherContact
 from syndicator.domain.lookalikes import look_of, mixed_words, shown_domain
+from syndicator.domain.mailboxes import mail_domain, public_mailbox, same_organisation
 from syndicator.domain.publishers import Publisher, PublisherDomain
-from syndicator.operations.decide import PUBLIC_MAIL
 
 MOST = 20
 
@@ -73,21 +74,41 @@ def _same_site(session: Session, publisher: Publisher) -> Iterable[Remark]:
 
 
 def _same_people(session: Session, publisher: Publisher) -> Iterable[Remark]:
-    mine = set(session.scalars(select(PublisherContact.email).where(PublisherContact.publisher_id == publisher.id)))
-    mine.add(publisher.email.casefold())
-    contacts = (
+    """Others with the same contact or applicant; then what the applicant's mailbox says about who writes."""
+    contacts = select(PublisherContact.email).where(PublisherContact.publisher_id == publisher.id)
+    mine = {fold_email(each) for each in (publisher.email, *session.scalars(contacts))}
+    sharing = (
         select(PublisherContact.email, Publisher)
         .join(Publisher, Publisher.id == PublisherContact.publisher_id)
         .where(PublisherContact.email.in_(mine), Publisher.id != publisher.id)
     )
-    for email, other in session.execute(contacts.order_by(Publisher.id).limit(MOST)):
+    for email, other in session.execute(sharing.order_by(Publisher.id).limit(MOST)):
         yield Remark(f"{email} is a contact of {other.name} too ({other.state.value}).", other)
-    others = select(Publisher).where(Publisher.email.in_(mine), Publisher.id != publisher.id)
-    for other in session.scalars(others.order_by(Publisher.id).limit(MOST)):
-        yield Remark(f"{other.email} also applied for {other.name} ({other.state.value}).", other)
-    domain = publisher.email.casefold().rpartition("@")[2]
-    if domain in PUBLIC_MAIL:
+    belonging = (
+        select(User.email, Publisher)
+        .join(Membership, Membership.user_id == User.id)
+        .join(Publisher, Publisher.id == Membership.publisher_id)
+        .where(User.email.in_(mine), Publisher.id != publisher.id)
+    )
+    for email, other in session.execute(belonging.order_by(Publisher.id).limit(MOST)):
+        yield Remark(f"{email} is a member of {other.name} too ({other.state.value}).", other)
+    yield from _mailbox(session, publisher)
+
+
+def _mailbox(session: Session, publisher: Publisher) -> Iterable[Remark]:
+    """Where the applicant writes from: where anybody can, from somebody else's site, or beside others who applied."""
+    domain = mail_domain(publisher.email)
+    if public_mailbox(domain):
         yield Remark(f"The applicant writes from {domain}, where anybody can have a mailbox.")
+        return
+    if not any(same_organisation(domain, site.domain) for site in publisher.domains):
+        sites = select(PublisherDomain).where(PublisherDomain.domain == domain, PublisherDomain.publisher_id != publisher.id)
+        for site in session.scalars(sites.order_by(PublisherDomain.id).limit(MOST)):
+            yield Remark(f"The applicant writes from {domain}, a site of {site.publisher.name}.", site.publisher)
+    beside = Publisher.email.iendswith(f"@{domain}", autoescape=True)
+    others = select(Publisher).where(beside, Publisher.id != publisher.id, func.lower(Publisher.email) != publisher.email.lower())
+    for other in session.scalars(others.order_by(Publisher.id).limit(MOST)):
+        yield Remark(f"{other.email} at the same mail domain applied for {other.name} ({other.state.value}).", other)
 
 
 def _same_file(session: Session, publisher: Publisher) -> Iterable[Remark]:

@@ -63,8 +63,8 @@ def confirm_page(token: str) -> ResponseReturnValue:
     """Show the button that uses the link up; mail scanners open every link."""
     house = the_house()
     with reading(house.sessions) as session:
-        links.get_link(session, token, LinkPurpose.VERIFY_EMAIL, at=house.clock())
-    return render_template("apply/confirm.html")
+        wanted = applying.get_request(session, token, at=house.clock())
+        return render_template("apply/confirm.html", email=wanted.email, organisation=wanted.answers["organisation"])
 
 
 @apply.post("/apply/confirm/<token>")

@@ -6,7 +6,7 @@ import hashlib
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from syndicator.domain.accounts import Membership, User
 from syndicator.domain.answers import read_answers
@@ -18,11 +18,12 @@ from syndicator.domain.applications import (
     AudienceEvidence,
     PublisherContact,
 )
+from syndicator.domain.audit import AuditEntry
 from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.errors import Conflict, InvalidForm, NotFound, TooManyTries
 from syndicator.house import House
-from syndicator.operations import apply, evidence
+from syndicator.operations import apply, audit, evidence
 from syndicator.operations.evidence import FigureGiven, Upload, read_file
 from syndicator.operations.sign_in import browser_of
 from tests.applicants import ANSWERS, Applicants
@@ -80,6 +81,29 @@ def test_floods_from_one_place_are_refused_and_a_flooded_mailbox_is_left_alone(h
     ask(house)
 
 
+def test_a_mailbox_is_left_alone_however_its_address_is_spelled(house: House) -> None:
+    for email in ("lena@courier.example", "Lena@courier.example", "LENA@courier.example", "lena@Courier.example"):
+        ask(house, email)
+    assert counted(house, Letter) == apply.LETTERS_TO_ONE_PER_HOUR
+
+
+def test_who_is_known_and_who_is_not_cost_the_same_work(house: House, applicants: Applicants) -> None:
+    """Reliability S16: the same statements run, so that no clock tells them apart either."""
+    known = applicants.draft().applicant
+    work: list[list[str]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        work[-1].append(statement)
+
+    event.listen(house.engine, "before_cursor_execute", note)
+    for email in (known, "stranger@other.example"):
+        work.append([])
+        ask(house, email)
+    event.remove(house.engine, "before_cursor_execute", note)
+    assert work[0]
+    assert work[0] == work[1]
+
+
 def test_a_name_and_an_address_are_needed_and_each_is_blamed(house: House) -> None:
     with pytest.raises(InvalidForm) as refused:
         ask(house, "nobody", organisation="")
@@ -89,8 +113,34 @@ def test_a_name_and_an_address_are_needed_and_each_is_blamed(house: House) -> No
 def test_a_draft_may_be_incomplete_and_what_is_sent_may_not(house: House, applicants: Applicants) -> None:
     draft = applicants.draft(sites="", use="", passes_on="")
     with house.sessions.begin() as session, pytest.raises(InvalidForm) as refused:
-        apply.submit(session, apply.changeable_application(session, draft.publisher_id), actor="lena", at=house.clock())
+        apply.submit(session, house, apply.changeable_application(session, draft.publisher_id), actor="lena", at=house.clock())
     assert set(refused.value.faults) == {"sites", "use", "passes_on"}
+
+
+def test_each_step_of_an_applicant_is_confirmed_by_letter(house: House, applicants: Applicants) -> None:
+    application = applicants.submitted()
+    with house.sessions.begin() as session:
+        mine = session.get_one(Application, application.id)
+        mine.state = ApplicationState.MORE_INFO
+        with pytest.raises(InvalidForm, match="reply"):
+            apply.submit(session, house, mine, actor=mine.applicant, reply="x" * 4001, at=house.clock())
+        apply.submit(session, house, mine, actor=mine.applicant, reply="Ours.", at=house.clock())
+        apply.withdraw(session, house, mine.publisher_id, actor=mine.applicant, at=house.clock())
+    with house.sessions() as session:
+        told = session.scalars(select(Letter.subject).where(Letter.about == application.public_id).order_by(Letter.id)).all()
+        steps = session.execute(select(AuditEntry.action, AuditEntry.details).where(AuditEntry.subject == application.public_id))
+        before = {action: details.get("before") for action, details in steps}
+    name = application.publisher.name
+    assert told == [
+        f"We have your application: {name}",
+        f"We have your answer: {name}",
+        f"Your application is withdrawn: {name}",
+    ]
+    assert (before["application.submit"], before["application.answer"], before["application.withdraw"]) == (
+        "draft",
+        "more_info",
+        "in_review",
+    )
 
 
 def test_saving_keeps_sites_and_contacts_in_step_and_a_kept_site_keeps_its_proof(house: House, applicants: Applicants) -> None:
@@ -127,10 +177,10 @@ def test_an_applicant_changes_only_a_draft_or_what_was_asked(
                 apply.changeable_application(session, application.publisher_id)
     with house.sessions.begin() as session:
         if ApplicationState.WITHDRAWN in NEXT_STATES[state]:
-            apply.withdraw(session, application.publisher_id, actor="lena", at=house.clock())
+            apply.withdraw(session, house, application.publisher_id, actor="lena", at=house.clock())
         else:
             with pytest.raises(Conflict):
-                apply.withdraw(session, application.publisher_id, actor="lena", at=house.clock())
+                apply.withdraw(session, house, application.publisher_id, actor="lena", at=house.clock())
 
 
 def test_a_renewal_begins_with_the_old_answers_and_only_when_it_is_time(
@@ -200,6 +250,32 @@ def test_what_an_earlier_decision_rests_on_stays(house: House, applicants: Appli
         new = session.scalars(select(AudienceEvidence).order_by(AudienceEvidence.id.desc()).limit(1)).one()
         evidence.remove_figure(session, renewal, new.public_id, actor="lena", at=clock.now)
         assert session.scalars(select(AudienceEvidence)).all() == [old]
+
+
+def test_a_file_whose_figure_is_taken_out_leaves_the_disk_unless_another_figure_has_it(
+    house: House, applicants: Applicants
+) -> None:
+    application = applicants.draft()
+
+    def take_out(figure: AudienceEvidence) -> None:
+        with house.sessions.begin() as session:
+            mine = session.get_one(Application, application.id)
+            digest = evidence.remove_figure(session, mine, figure.public_id, actor="lena", at=house.clock())
+        with house.sessions.begin() as session:
+            evidence.forget_file(session, house.config.data_dir, digest, actor="lena", at=house.clock())
+
+    with house.sessions.begin() as session:
+        mine = session.get_one(Application, application.id)
+        applicants.figure(session, mine)
+        applicants.figure(session, mine)
+        first, second = evidence.figures_of(session, mine.publisher_id)
+    file = evidence.file_of(house.config.data_dir, first.sha256)
+    take_out(first)
+    assert file.exists()
+    take_out(second)
+    assert not file.exists()
+    with house.sessions() as session:
+        assert audit.verify(session) == []
 
 
 def test_what_was_filled_in_is_forgotten_after_a_month(house: House, clock: HandClock) -> None:

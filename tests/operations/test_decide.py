@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from syndicator.config import Eligibility
 from syndicator.domain.accounts import MemberRole
@@ -18,8 +19,10 @@ from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import EligibilityDecision, Publisher, PublisherState
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
-from syndicator.operations import apply, audit, decide, eligibility, members
+from syndicator.operations import application_queue as queue
+from syndicator.operations import apply, audit, decide, eligibility, keep_time, members
 from syndicator.operations.accounts import user_called
+from syndicator.operations.application_queue import decision_on
 from syndicator.operations.reminders import remind
 from syndicator.operations.resemblance import remarks_on
 from tests.applicants import Applicants
@@ -107,6 +110,12 @@ def test_a_page_that_is_out_of_date_decides_nothing(house: House, applicants: Ap
     assert applicants.stored(shown).owner == "omar@newsroom.example"
 
 
+def move(session: Session, house: House, publisher: Publisher, state: PublisherState, reviewer: str = RITA) -> None:
+    decide.move_publisher(
+        session, house, publisher.public_id, state, reason="As it is.", letter="[reason]", reviewer=reviewer, at=house.clock()
+    )
+
+
 def test_nobody_decides_about_their_own_publisher(house: House, applicants: Applicants) -> None:
     application = applicants.submitted()
     domain = application.applicant.partition("@")[2]
@@ -138,6 +147,15 @@ def test_nobody_decides_about_their_own_publisher(house: House, applicants: Appl
     assert applicants.stored(application).state in WAITING_STATES
 
 
+def test_naming_our_own_domain_keeps_nobody_from_a_no(house: House, applicants: Applicants) -> None:
+    """What an applicant only claims must not make it untouchable, and grants nothing either."""
+    application = applicants.submitted(sites="news.newsroom.example", editorial_email=RITA)
+    with pytest.raises(Conflict, match="your own publisher"):
+        act(house, decide.approve, application)
+    act(house, decide.decline, application)
+    assert applicants.stored(application).state is ApplicationState.DECLINED
+
+
 def test_a_reviewer_at_a_public_mail_provider_decides_about_others_there(house: House, applicants: Applicants) -> None:
     application = applicants.submitted()
     with house.sessions.begin() as session:
@@ -152,7 +170,7 @@ def test_asking_and_answering_goes_back_and_forth(house: House, applicants: Appl
     assert (asked.state, asked.question, asked.owner) == (ApplicationState.MORE_INFO, "Whose figure is this?", RITA)
     with house.sessions.begin() as session:
         mine = apply.changeable_application(session, asked.publisher_id)
-        apply.submit(session, mine, actor=mine.applicant, reply="Ours, by Analytics.", at=house.clock())
+        apply.submit(session, house, mine, actor=mine.applicant, reply="Ours, by Analytics.", at=house.clock())
     answered = applicants.stored(application)
     assert (answered.state, answered.reply) == (ApplicationState.IN_REVIEW, "Ours, by Analytics.")
     with house.sessions() as session:
@@ -205,9 +223,40 @@ def test_a_declined_renewal_leaves_the_approval_to_its_end(house: House, applica
     clock.advance(timedelta(days=320))
     with house.sessions.begin() as session:
         renewal = apply.begin_again(session, publisher.id, actor="lena", at=clock.now)
-        apply.submit(session, renewal, actor="lena", at=clock.now)
+        apply.submit(session, house, renewal, actor="lena", at=clock.now)
     act(house, decide.decline, renewal)
     assert publisher_of(house, renewal).state is PublisherState.APPROVED
+    with house.sessions() as session:
+        kept = decision_on(session, applicants.stored(renewal))
+        assert kept is not None
+        assert (kept.actor, kept.reason, kept.words) == (RITA, "A large audience.", "renewal declined")
+        assert kept.facts["audience"] == 0  # the figures have aged
+        assert kept.policy["version"] == eligibility.policy_record(house.config)["version"]
+
+
+def test_after_a_no_one_may_apply_again_as_if_for_the_first_time(house: House, applicants: Applicants, clock: HandClock) -> None:
+    application = applicants.submitted()
+    act(house, decide.decline, application)
+    with house.sessions.begin() as session:
+        again = apply.begin_again(session, application.publisher_id, actor=application.applicant, at=clock.now)
+        assert again.publisher.state is PublisherState.APPLICANT
+        apply.submit(session, house, again, actor=application.applicant, at=clock.now)
+    act(house, decide.decline, again, reason="Still no figures.")
+    with house.sessions() as session:
+        kept = session.scalars(select(EligibilityDecision).order_by(EligibilityDecision.id)).all()
+    assert [each.reason for each in kept] == ["A large audience.", "Still no figures."]
+
+
+def test_no_renewal_ends_a_suspension(house: House, applicants: Applicants, clock: HandClock) -> None:
+    publisher = applicants.approved()
+    clock.advance(timedelta(days=320))
+    with house.sessions.begin() as session:
+        renewal = apply.begin_again(session, publisher.id, actor="lena", at=clock.now)
+        apply.submit(session, house, renewal, actor="lena", at=clock.now)
+        move(session, house, publisher, PublisherState.SUSPENDED)
+    with pytest.raises(Conflict, match="Reinstate it first"):
+        act(house, decide.approve, renewal)
+    assert publisher_of(house, renewal).state is PublisherState.SUSPENDED
 
 
 def test_no_machine_approves_unless_the_policy_says_so_and_every_item_passes(house: House, applicants: Applicants) -> None:
@@ -219,6 +268,10 @@ def test_no_machine_approves_unless_the_policy_says_so_and_every_item_passes(hou
         assert decide.auto_approve(session, eager, at=house.clock()) == 1
     states = [applicants.stored(each).state for each in (good, small, unproven)]
     assert states == [ApplicationState.APPROVED, ApplicationState.SUBMITTED, ApplicationState.SUBMITTED]
+    alike = applicants.submitted(organisation=good.publisher.name)
+    with house.sessions.begin() as session:
+        assert decide.auto_approve(session, eager, at=house.clock()) == 0  # somebody should look twice
+    assert applicants.stored(alike).state is ApplicationState.SUBMITTED
 
 
 def test_what_if_names_who_would_fall_out_and_changes_nothing(house: House, applicants: Applicants) -> None:
@@ -252,6 +305,59 @@ def test_a_reviewer_is_told_of_others_like_the_applicant(house: House, applicant
         "desk@dailypost.example is a contact of Daily Post too (applicant).",
     ]
     assert other.publisher.name == "Daily Post"
+
+
+def test_a_reviewer_is_told_who_else_writes_from_there(house: House, applicants: Applicants) -> None:
+    other, mine = applicants.submitted(), applicants.submitted()
+    [site] = other.answers["sites"]
+    with house.sessions.begin() as session:
+        publisher = session.get_one(Publisher, mine.publisher_id)
+        for email, words in (
+            (other.applicant.upper(), f"{other.applicant} is a member of {other.publisher.name} too (applicant)."),
+            (f"boss@{site}", f"The applicant writes from {site}, a site of {other.publisher.name}."),
+            ("lena@gmail.com", "The applicant writes from gmail.com, where anybody can have a mailbox."),
+        ):
+            publisher.email = email
+            session.flush()
+            assert words in [remark.words for remark in remarks_on(session, publisher)]
+
+
+def test_the_queue_begins_with_who_has_waited_longest_since_sending(
+    house: House, applicants: Applicants, clock: HandClock
+) -> None:
+    early_draft = applicants.draft()
+    sent = applicants.submitted()
+    clock.advance(timedelta(hours=1))
+    with house.sessions.begin() as session:
+        mine = apply.changeable_application(session, early_draft.publisher_id)
+        apply.submit(session, house, mine, actor=mine.applicant, at=clock.now)
+    never_sent = applicants.draft()
+    with house.sessions.begin() as session:
+        apply.withdraw(session, house, never_sent.publisher_id, actor="lena", at=clock.now)
+    with house.sessions() as session:
+        assert [each.id for each in queue.applications(session, queue.Wanted(), limit=9)] == [sent.id, early_draft.id]
+        assert [each.id for each in queue.applications(session, queue.Wanted(), after=sent.id, limit=9)] == [early_draft.id]
+        assert queue.counts(session)[ApplicationState.WITHDRAWN] == 0
+        with pytest.raises(NotFound):
+            decide.get_application(session, never_sent.public_id)
+
+
+def test_who_has_sent_a_renewal_is_not_reminded_and_the_end_is_told(
+    house: House, applicants: Applicants, clock: HandClock
+) -> None:
+    waiting, late = applicants.approved(), applicants.approved()
+    clock.advance(timedelta(days=310))
+    with house.sessions.begin() as session:
+        renewal = apply.begin_again(session, waiting.id, actor="lena", at=clock.now)
+        apply.submit(session, house, renewal, actor="lena", at=clock.now)
+    with house.sessions.begin() as session:
+        assert remind(session, house, at=clock.now) == 1
+    clock.advance(timedelta(days=55))
+    with house.sessions.begin() as session:
+        assert keep_time.expire_approvals(session, house, at=clock.now) == 2
+    with house.sessions() as session:
+        ended = select(Letter.recipient).where(Letter.subject.like("Your approval has ended%")).order_by(Letter.id)
+        assert session.scalars(ended).all() == [waiting.email, late.email]
 
 
 def test_reminders_go_once_for_each_mark(house: House, applicants: Applicants, clock: HandClock) -> None:

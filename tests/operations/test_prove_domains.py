@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -13,10 +14,11 @@ from syndicator.domain.eligibility import Requirement, Verdict, judge
 from syndicator.domain.publishers import Publisher, PublisherDomain, PublisherState
 from syndicator.errors import Conflict, NotFound
 from syndicator.house import House
-from syndicator.operations import prove_domains
+from syndicator.operations import apply, decide, prove_domains
 from syndicator.operations.eligibility import facts_of, policy_of
 from syndicator.outbound import Outbound
 from syndicator.proof import Prover
+from tests.applicants import Applicants
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.name_server import NameServer
@@ -158,3 +160,40 @@ def test_sites_of_those_who_were_turned_away_are_left_alone(house: House, desk: 
     begun(house, publisher)
     desk.move(publisher, PublisherState.DECLINED)
     assert prove_domains.check_due(house, prover) == 0
+
+
+def test_who_applies_again_after_a_no_is_looked_at_again(house: House, prover: Prover) -> None:
+    applicants = Applicants(house)
+    application = applicants.submitted(proven=False)
+    [site] = application.answers["sites"]
+    with house.sessions.begin() as session:
+        decide.decline(
+            session,
+            house,
+            application.public_id,
+            version=application.version,
+            reason="Nothing is proven.",
+            letter="[reason]",
+            reviewer="rita@newsroom.example",
+            at=house.clock(),
+        )
+        apply.begin_again(session, application.publisher_id, actor=application.applicant, at=house.clock())
+        prove_domains.want_check(session, application.publisher_id, site, at=house.clock())
+    assert prove_domains.check_due(house, prover) == 1
+
+
+def test_a_site_that_never_answers_holds_up_no_other(house: House, desk: Desk, names: NameServer) -> None:
+    slow, quick = desk.publisher(approved=False), desk.publisher(approved=False)
+    answered = threading.Event()
+
+    def resolve(host: str, _port: int) -> list[str]:
+        if host.removeprefix("www.") == slow.domains[0].domain:
+            assert answered.wait(20)
+        else:
+            answered.set()
+        return []
+
+    for publisher in (slow, quick):
+        begun(house, publisher)
+    prover = Prover(Outbound(config.Outbound(connect_timeout_seconds=30), "test", resolve=resolve), names.resolver())
+    assert prove_domains.check_due(house, prover) == 2

@@ -6,7 +6,8 @@ A page carries the version of what it shows; a decision about anything older is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -29,6 +30,7 @@ from syndicator.web.guard import actor, staff_required
 from syndicator.web.identity import the_house
 
 PAGE = 30
+LONGEST_REASON = 500  # of a word given for a site
 Verb = Callable[[Session, str, int], str]
 
 
@@ -168,7 +170,9 @@ def vouch_for_site(application_id: str, domain: str) -> ResponseReturnValue:
     def vouch(session: Session, public_id: str, _version: int) -> str:
         application = decide.get_application(session, public_id, lock=True)
         decide.refuse_own(session, application.publisher, actor())
-        reason, at = request.form.get("reason", "").strip(), the_house().clock()
+        reason, at = request.form.get("reason", "").strip()[:LONGEST_REASON], the_house().clock()
+        if not reason:
+            raise InvalidRequest("Say how you know that the site is theirs.")
         prove_domains.vouch(session, application.publisher, domain, actor=actor(), reason=reason, at=at)
         return f"{domain} counts as proven, by your word."
 
@@ -215,7 +219,7 @@ def move_publisher(publisher_id: str, move: str) -> ResponseReturnValue:
         page = render_template("desk/move.html", publisher=publisher, form=form, title=title, words=words, possible=True)
         return page, 422
     flash(f"{found.name} is {state.value}. The letter is on its way.", "good")
-    return redirect(url_for("desk.applications_page"), 303)
+    return redirect(url_for("desk.publisher_page", publisher_id=found.public_id), 303)
 
 
 @desk.get("/what-if")
@@ -228,10 +232,11 @@ def what_if_page() -> ResponseReturnValue:
     digits = (form.minimum.data or "").replace(",", "").replace(" ", "")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 12:
         form.minimum.errors = ["Give a whole number, such as 250,000."]
-        return render_template("desk/what_if.html", form=form, present=present, minimum=None, fallen=[]), 422
+        return render_template("desk/what_if.html", form=form, present=present, minimum=None, fallen=[], approved=0), 422
     with reading(house.sessions) as session:
         fallen = eligibility.what_if(session, house.config, minimum=int(digits), at=house.clock())
-    return render_template("desk/what_if.html", form=form, present=present, minimum=int(digits), fallen=fallen)
+        approved = eligibility.count_approved(session)
+    return render_template("desk/what_if.html", form=form, present=present, minimum=int(digits), fallen=fallen, approved=approved)
 
 
 def age(since: datetime | None, at: datetime) -> str:
@@ -248,7 +253,7 @@ def _page(application_id: str, *, wrong: tuple[str, DecisionForm] | None = None)
     with reading(house.sessions) as session:
         application = decide.get_application(session, application_id)
         publisher = application.publisher
-        forms = _forms(application)
+        forms = _forms(application, at)
         if wrong is not None:
             forms[wrong[0]] = wrong[1]
         return render_template(
@@ -266,17 +271,22 @@ def _page(application_id: str, *, wrong: tuple[str, DecisionForm] | None = None)
             opened=wrong[0] if wrong else "",
             note=NoteForm(),
             age=age(application.submitted_at, at),
+            own=decide.is_own(session, publisher, actor()),
+            next=queue.next_waiting(session, application),
             me=actor(),
         )
 
 
-def _forms(application: Application) -> dict[str, DecisionForm]:
+def _forms(application: Application, at: datetime) -> dict[str, DecisionForm]:
     """The three decisions, their letters filled in."""
     house, name = the_house(), application.publisher.name
     letters = {verb: decide.letter_for(verb, house, name) for verb in VERBS}
     days = house.config.eligibility.term_days
+    approval = ApprovalForm(prefix="approve-", data={"letter": letters["approve"], "days": days})
+    end = (at + timedelta(days=days)).astimezone(ZoneInfo(house.config.site.timezone))
+    approval.days.description = f"From now; the policy's term of {days} days ends on {end:%B} {end.day}, {end.year}."
     return {
-        "approve": ApprovalForm(prefix="approve-", data={"letter": letters["approve"], "days": days}),
+        "approve": approval,
         "ask": DecisionForm(prefix="ask-", data={"letter": letters["ask"]}),
         "decline": DecisionForm(prefix="decline-", data={"letter": letters["decline"]}),
     }

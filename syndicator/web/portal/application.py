@@ -20,6 +20,7 @@ from syndicator.domain.publishers import Publisher
 from syndicator.domain.uploads import ACCEPT, WORDS
 from syndicator.errors import Conflict, InvalidForm
 from syndicator.operations import apply, eligibility, evidence, prove_domains
+from syndicator.operations.application_queue import decision_on
 from syndicator.operations.evidence import FigureGiven, Upload
 from syndicator.storage.engine import reading
 from syndicator.web.application_form import SECTIONS, ApplicationForm, as_typed
@@ -88,10 +89,12 @@ def save_application() -> ResponseReturnValue:
         if sending:
             with house.sessions.begin() as session:
                 application = apply.changeable_application(session, mine().publisher_id)
-                apply.submit(session, application, actor=actor(), reply=form.reply.data or "", at=at)
+                apply.submit(session, house, application, actor=actor(), reply=form.reply.data or "", at=at)
     except InvalidForm as error:
         form.blame_all(error)
         return _page(form=form), 422
+    except Conflict as error:  # it was decided meanwhile
+        return _refused(error)
     flash("Your application is sent. You get a letter as soon as somebody has looked at it." if sending else "Saved.", "good")
     return _back()
 
@@ -111,6 +114,8 @@ def add_figure() -> ResponseReturnValue:
         for name, words in error.faults.items():
             form[name].errors = [*form[name].errors, words]
         return _page(figure=form), 422
+    except Conflict as error:
+        return _refused(error, "audience")
     flash("The figures are added.", "good")
     return _back("audience")
 
@@ -118,12 +123,17 @@ def add_figure() -> ResponseReturnValue:
 @portal.post("/application/figures/<figure_id>/remove")
 @member_required(MemberRole.OWNER)
 def remove_figure(figure_id: str) -> ResponseReturnValue:
-    def remove(session: Session) -> str:
-        application = apply.changeable_application(session, mine().publisher_id)
-        evidence.remove_figure(session, application, figure_id, actor=actor(), at=the_house().clock())
-        return "The figures are taken out."
-
-    return _do(remove, "audience")
+    house, at = the_house(), the_house().clock()
+    try:
+        with house.sessions.begin() as session:
+            application = apply.changeable_application(session, mine().publisher_id)
+            digest = evidence.remove_figure(session, application, figure_id, actor=actor(), at=at)
+    except Conflict as error:
+        return _refused(error, "audience")
+    with house.sessions.begin() as session:
+        evidence.forget_file(session, house.config.data_dir, digest, actor=actor(), at=at)
+    flash("The figures are taken out.", "good")
+    return _back("audience")
 
 
 @portal.get("/application/figures/<figure_id>/file")
@@ -154,7 +164,7 @@ def check_site(domain: str) -> ResponseReturnValue:
 @member_required(MemberRole.OWNER)
 def withdraw_application() -> ResponseReturnValue:
     def withdraw(session: Session) -> str:
-        apply.withdraw(session, mine().publisher_id, actor=actor(), at=the_house().clock())
+        apply.withdraw(session, the_house(), mine().publisher_id, actor=actor(), at=the_house().clock())
         return "The application is withdrawn. You may begin another at any time."
 
     return _do(withdraw)
@@ -185,6 +195,7 @@ def _page(*, form: PortalForm | None = None, figure: FigureForm | None = None) -
             application=application,
             checklist=judged,
             figures=evidence.figures_of(session, publisher.id),
+            decision=decision_on(session, application) if application and application.decided_at else None,
             form=form or PortalForm(data=as_typed(_answers_of(application))),
             figure=figure,
             sections=SECTIONS,
@@ -219,13 +230,18 @@ def _month(text: str) -> date | None:
         return None
 
 
-def _do(change: Callable[[Session], str], anchor: str = "") -> ResponseReturnValue:
+def _do(change: Callable[[Session], str]) -> ResponseReturnValue:
     try:
         with the_house().sessions.begin() as session:
             words = change(session)
-        flash(words, "good")
     except Conflict as error:
-        flash(str(error), "bad")
+        return _refused(error)
+    flash(words, "good")
+    return _back()
+
+
+def _refused(error: Conflict, anchor: str = "") -> ResponseReturnValue:
+    flash(str(error), "bad")
     return _back(anchor)
 
 

@@ -43,12 +43,15 @@ async function copy(event) {
   }
 }
 
-if (navigator.clipboard?.write) {
-  for (const control of document.querySelectorAll("[data-copy], [data-copy-from]")) {
+function offerCopies(part) {
+  if (!navigator.clipboard?.write) return;
+  for (const control of part.querySelectorAll("[data-copy], [data-copy-from]")) {
     control.hidden = false;
     control.addEventListener("click", copy);
   }
 }
+
+offerCopies(document);
 
 const LOOK_AGAIN_MS = 2000;
 const LOOKS = 60;
@@ -60,8 +63,10 @@ async function watch(part, looks) {
   try {
     fresh = new DOMParser().parseFromString(await fetched(location.pathname), "text/html").getElementById(part.id);
   } catch { /* the next look may do better */ }
-  if (fresh && !("watch" in fresh.dataset)) part.replaceChildren(...fresh.childNodes), part.className = fresh.className;
-  else watch(part, looks - 1);
+  if (!fresh || "watch" in fresh.dataset) return void watch(part, looks - 1);
+  part.replaceChildren(...fresh.childNodes);
+  part.className = fresh.className;
+  offerCopies(part);
 }
 
 for (const part of document.querySelectorAll("[data-watch]")) watch(part, LOOKS);
