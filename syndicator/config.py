@@ -174,7 +174,8 @@ class Outbound(Section):
     """Rules for connecting to addresses that somebody else chose (callbacks, pulls, checks)."""
 
     allow_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (), description='CIDR networks that may be reached although they are not public, such as ["10.1.0.0/16"].'
+        (),
+        description='CIDR networks that may be reached although not public or our own, such as ["10.1.0.0/16"].',
     )
     allowed_ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
         (80, 443, 8080, 8443), description="Ports below 1024 that may be reached; higher ones always may."

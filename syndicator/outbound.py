@@ -95,12 +95,20 @@ class Outbound:
     """Opens connections to addresses that somebody else chose, under the operator's rules. Safe to share between threads."""
 
     def __init__(
-        self, rules: config.Outbound, user_agent: str, *, resolve: Resolve | None = None, ca_file: str | None = None
+        self,
+        rules: config.Outbound,
+        user_agent: str,
+        *,
+        resolve: Resolve | None = None,
+        ca_file: str | None = None,
+        is_own: Callable[[Address], bool] | None = None,
     ) -> None:
         self.rules = rules
         self.user_agent = user_agent
+        self.product = user_agent.partition("/")[0].strip()  # what robots.txt calls us
         self.ca_file = ca_file or certifi.where()
         self.resolve = resolve or look_up
+        self._is_own = is_own or is_own_address
         self._tls = ssl.create_default_context(cafile=self.ca_file)  # shared: reading the authorities anew costs 30 ms each time
 
     def check_url(self, url: str) -> CheckedUrl:
@@ -127,17 +135,15 @@ class Outbound:
         return CheckedUrl(checked, scheme, host, port)
 
     def address_allowed(self, address: str | Address) -> bool:
-        """Say whether a connection may go to this IP address: global unicast, or in a network the operator allows."""
+        """Say whether a connection may go to this IP address: global unicast and not this machine's own, where much may listen
+        that is for no outsider; or in a network the operator allows."""
         try:
             ip = ip_address(address)
         except ValueError:
             return False
         if any(ip in network for network in self.rules.allow_networks):
             return True
-        if isinstance(ip, IPv4Address):
-            return not any(ip in network for network in SPECIAL_IPV4)
-        embeds_ipv4 = int(ip) >> 32 & 0xFDFFFFFF == 0x5EFE  # ISATAP (RFC 5214)
-        return ip in GLOBAL_IPV6 and not embeds_ipv4 and not any(ip in network for network in SPECIAL_IPV6)
+        return _is_public(ip) and not self._is_own(ip)
 
     def port_allowed(self, port: int) -> bool:
         return port in self.rules.allowed_ports or (1024 <= port <= 65535 and port not in UNSAFE_PORTS)
@@ -150,8 +156,10 @@ class Outbound:
         auth: tuple[str, str] | None = None,
         max_bytes: int | None = None,
         redirects: int = 5,
+        may_follow: Callable[[CheckedUrl], bool] = lambda _there: True,
     ) -> Fetched:
-        """GET `url`, following up to `redirects` redirects; each hop is judged anew, and credentials stay with their host.
+        """GET `url`, following up to `redirects` redirects to where `may_follow` lets us. Each hop is judged anew, and
+        credentials stay with their host.
 
         Any status is an answer, a redirect too when it has no Location. Raises AddressRefused and FetchFailed. `max_bytes` counts
         the unpacked body; `total_timeout_seconds` covers look-ups and all hops.
@@ -165,6 +173,8 @@ class Outbound:
                 if answer.status not in {301, 302, 303, 307, 308} or not location:
                     return answer
                 there = self.check_url(_joined(here.url, location))
+                if not may_follow(there):
+                    break
                 if not _same_party(here, there):
                     kept, auth = {name: value for name, value in kept.items() if name in HARMLESS_HEADERS}, None
                 here = there
@@ -397,6 +407,23 @@ class _GuardedAdapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the shared context as it is; requests would have every connection read the authorities anew."""
+
+
+def _is_public(ip: Address) -> bool:
+    if isinstance(ip, IPv4Address):
+        return not any(ip in network for network in SPECIAL_IPV4)
+    embeds_ipv4 = int(ip) >> 32 & 0xFDFFFFFF == 0x5EFE  # ISATAP (RFC 5214)
+    return ip in GLOBAL_IPV6 and not embeds_ipv4 and not any(ip in network for network in SPECIAL_IPV6)
+
+
+def is_own_address(ip: Address) -> bool:
+    """Say whether this machine has the address: the system then chooses it for our end too. Nothing is sent."""
+    with socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((str(ip), 9))
+        except OSError:  # no way there
+            return False
+        return ip_address(probe.getsockname()[0]) == ip
 
 
 def look_up(host: str, port: int) -> list[str]:

@@ -6,6 +6,7 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from time import monotonic
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from syndicator import config
 from syndicator.errors import AddressRefused, FetchFailed
-from syndicator.outbound import Outbound
+from syndicator.outbound import Outbound, is_own_address
 from tests.receiver import Received, Receiver, Reply, tls_for
 
 PUBLIC = "93.184.216.34"
@@ -183,6 +184,26 @@ def test_public_addresses_may_be_reached(address: str) -> None:
     assert STRICT.address_allowed(address)
 
 
+def test_this_machines_own_public_address_is_refused_unless_the_operator_allows_it() -> None:
+    """What listens there may be meant for the machine alone, and is behind no proxy when we ask for it."""
+
+    def own(ip: IPv4Address | IPv6Address) -> bool:
+        return str(ip) == PUBLIC
+
+    guarded = Outbound(config.Outbound(), "x", resolve=lambda host, port: [PUBLIC], is_own=own)
+    for refused in (partial(guarded.check_url, f"http://{PUBLIC}/"), partial(guarded.get, "http://partner.example/")):
+        with pytest.raises(AddressRefused):
+            refused()
+    allowed = Outbound(config.Outbound.model_validate({"allow_networks": [f"{PUBLIC}/32"]}), "x", is_own=own)
+    assert allowed.address_allowed(PUBLIC)
+
+
+def test_an_address_of_this_machine_is_known_as_its_own() -> None:
+    assert is_own_address(IPv4Address("127.0.0.1"))
+    for ip in (IPv4Address(PUBLIC), IPv4Address("192.0.2.1"), IPv6Address("2606:4700::1"), IPv6Address("2001:db8::1")):
+        assert not is_own_address(ip)
+
+
 @settings(max_examples=300)
 @given(st.ip_addresses())
 def test_what_is_let_through_is_global_in_the_eyes_of_the_standard_library(address: IPv4Address | IPv6Address) -> None:
@@ -235,10 +256,10 @@ def test_a_name_that_changes_its_mind_is_judged_by_what_is_connected_to() -> Non
     with Receiver() as receiver:
         guarded = outbound(flip, allow_networks=("127.0.0.2/32",))
         url = receiver.url.replace("127.0.0.1", "partner.example")
-        for number in range(20):
+        for number in range(200):
             with pytest.raises(FetchFailed if number % 2 == 0 else AddressRefused):
                 guarded.get(url)
-        assert (len(looked_up), receiver.connections) == (20, 0)
+        assert (len(looked_up), receiver.connections) == (200, 0)
 
 
 def test_host_name_and_path_arrive_as_written_though_the_address_was_looked_up() -> None:
