@@ -126,7 +126,7 @@ class Source(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
     last_error_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
-    quiet_since: Mapped[datetime | None]  # its newest story's time, once the editors were told that nothing follows it
+    quiet_since: Mapped[datetime | None]  # since when it brings nothing, once the editors were told: it is silent, or it fails
 
 
 class Story(Base):

@@ -37,7 +37,8 @@ _APPEARED = re.compile(r"<p>\s*The post <a [^<]{0,2000}</a> (?:first )?appeared 
 
 
 def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, at: datetime, parse_seconds: float) -> Pull:
-    """Return what the feed holds now, nothing when it has not changed. Raises SourceFailed; the cursor then stays."""
+    """Return what the feed holds now, nothing when it has not changed. Raises SourceFailed, also for a feed of nothing but
+    excerpts, which would else look like one without news; the cursor then stays."""
     known = {"if-none-match": cursor.get("etag"), "if-modified-since": cursor.get("last_modified")}
     headers = {"accept": ACCEPT} | {name: value for name, value in known.items() if value}
     answer = ask(get, address, at, headers, auth)
@@ -46,6 +47,8 @@ def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, at: date
     if answer.status != 200:
         raise SourceFailed(address, f"answered {answer.status}")
     parsed = parse_apart("feed", answer.body, answer.url, parse_seconds)
+    if parsed.problems and not parsed.drafts:
+        raise SourceFailed(address, f"none of its stories can be taken; {parsed.problems[0]}")
     validators = {"etag": answer.headers.get("etag"), "last_modified": answer.headers.get("last-modified")}
     seen = {name: value for name, value in validators.items() if value and len(value) <= 500}
     return Pull(drafts=parsed.drafts, problems=parsed.problems, cursor=seen)

@@ -2,14 +2,15 @@
 
 The cursor holds the API's root, the newest modification read, and the newest ids with theirs. Posts modified since are read in
 order of id, which is stable over pages, on from the last page read whole; an hourly sweep over ids finds what that misses:
-scheduled and backdated posts, and posts that vanished. What vanished is asked for by its id and reported, never killed. A page
-that is broken, short or preceded by a PHP notice leaves the cursor where it was.
+scheduled and backdated posts, and posts that vanished, among the newest and among a share of all that we still offer. What
+vanished is asked for by its id and reported, never killed. A page that is broken, short or preceded by a PHP notice leaves the
+cursor where it was; so does a password that no longer counts, since WordPress then answers as it would anybody.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,6 +35,10 @@ AGENCIES = re.compile(
     r"xinhua|anadolu|nurphoto|sipa|polaris|redux|corbis|adobe stock|pool)\b",
     re.I,
 )
+
+
+# The next of our stories on offer after a place: places and numbers; none behind the last, and then it begins anew.
+Offered = Callable[[int], Sequence[tuple[int, str]]]
 
 
 @dataclass(slots=True)
@@ -72,12 +77,12 @@ class _Site:
     at: datetime
 
     def ask(self, path: str, **query: str | int) -> Fetched:
-        url = f"{self.root}wp/v2/posts{path}"
+        url = f"{self.root}wp/v2/{path}"
         return ask(self.get, f"{url}{'&' if '?' in url else '?'}{urlencode(query)}", self.at, auth=self.auth)
 
     def posts(self, page: int, **query: str | int) -> tuple[list[dict[str, Any]], int | None]:
         """Return one page of posts, and how many there are in all if the site says so. Raises SourceFailed."""
-        answer = self.ask("", page=page, per_page=PAGE_SIZE, **query)
+        answer = self.ask("posts", page=page, per_page=PAGE_SIZE, **query)
         if answer.status == 400 and page > 1 and b"rest_post_invalid_page_number" in answer.body[:2000]:
             return [], None  # behind the last page
         if answer.status != 200:
@@ -92,9 +97,24 @@ class _Site:
             raise SourceFailed(answer.url, "the answer holds fewer posts than it says")
         return posts, int(total)
 
+    def require_signed_in(self) -> None:
+        """Raise SourceFailed when WordPress does not know us by our password: what a stranger is not shown has not vanished."""
+        if self.auth is not None and (status := self.ask("users/me", _fields="id").status) != 200:
+            raise SourceFailed(self.root, f"does not accept the user name and password (answered {status})")
 
-def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, newsroom: str, at: datetime) -> Pull:
-    """Return what changed at `address` since `cursor`; `newsroom` is whose pictures are cleared.
+
+def pull(
+    get: Get,
+    address: str,
+    cursor: dict[str, Any],
+    *,
+    auth: Auth,
+    newsroom: str,
+    at: datetime,
+    offered: Offered = lambda _after: (),
+) -> Pull:
+    """Return what changed at `address` since `cursor`; `newsroom` is whose pictures are cleared. Of `offered`, our own stories,
+    each sweep asks after a share.
 
     Raises SourceFailed when no API was found; when not everything could be read, the Pull says so in `failure`.
     """
@@ -103,10 +123,12 @@ def pull(get: Get, address: str, cursor: dict[str, Any], *, auth: Auth, newsroom
     moved = dict(cursor) | {"api": root}
     failure = None
     try:
+        reading.site.require_signed_in()
         moved |= _read_modified(reading, cursor, newsroom, at)
         if _sweep_due(moved, at):
-            _sweep(reading, newsroom)
-            moved["swept_at"] = at.isoformat()
+            share = offered(int(cursor.get("offered_after") or 0))
+            _sweep(reading, newsroom, [number for _, number in share])
+            moved |= {"swept_at": at.isoformat(), "offered_after": share[-1][0] if share else 0}
     except SourceFailed as error:
         failure = error
         moved |= reading.progress
@@ -160,7 +182,7 @@ def _sweep_due(cursor: dict[str, Any], at: datetime) -> bool:
     return cursor.get("page") == 1 and (swept is None or not swept <= at < swept + SWEEP_EVERY)
 
 
-def _sweep(reading: _Reading, newsroom: str) -> None:
+def _sweep(reading: _Reading, newsroom: str, offered: Sequence[str]) -> None:
     """Compare the newest ids with those we know; read what differs, and ask for what is missing by its id."""
     listed: dict[str, str] = {}
     for page in range(1, SWEEP_PAGES + 1):
@@ -177,15 +199,27 @@ def _sweep(reading: _Reading, newsroom: str) -> None:
         for post in reading.site.posts(1, include=wanted, orderby="id", order="asc", _embed=EMBED)[0]:
             reading.take(post, newsroom)
     vanished = [number for number in reading.known if number not in listed and int(number) >= oldest]
+    vanished += [number for number in _unlisted(reading.site, offered, listed) if number not in vanished]
     for number in vanished[:MAX_RECHECKS]:
         if why := _why_gone(reading.site, number):
             reading.gone.append(Gone(number, why))
-            del reading.known[number]
+            reading.known.pop(number, None)
+
+
+def _unlisted(site: _Site, offered: Sequence[str], listed: Collection[str]) -> list[str]:
+    """Return those of the posts `offered` that the site no longer lists, asked for by number."""
+    numbers = [number for number in offered if number.isascii() and number.isdigit() and number not in listed]
+    missing: list[str] = []
+    for start in range(0, len(numbers), PAGE_SIZE):
+        asked = numbers[start : start + PAGE_SIZE]
+        shown = {str(post["id"]) for post in site.posts(1, include=",".join(asked), _fields="id,modified_gmt")[0]}
+        missing.extend(number for number in asked if number not in shown)
+    return missing
 
 
 def _why_gone(site: _Site, number: str) -> str:
     """Ask for a post that is no longer listed. Only the answer of WordPress itself counts: an outage or a block says nothing."""
-    answer = site.ask(f"/{number}", _fields="id,status,modified_gmt")
+    answer = site.ask(f"posts/{number}", _fields="id,status,modified_gmt")
     try:
         said = _decoded(answer)
         code, status = said.get("code"), said.get("status")
@@ -205,10 +239,11 @@ def still_gone(
 ) -> dict[str, str]:
     """Ask for each post once more and return those that WordPress itself says are gone, with the reason.
 
-    Raises SourceFailed unless the site lists posts as ever, since a closed API refuses all alike.
+    Raises SourceFailed unless the site knows us and lists posts as ever, since a closed API refuses all alike.
     """
     root = str(cursor.get("api") or discover(get, address, auth, at))
     site = _Site(get, root, auth if _same_site(root, address) else None, at)
+    site.require_signed_in()
     if not site.posts(1, orderby="id", order="desc", _fields="id,modified_gmt")[0]:
         raise SourceFailed(root, "the site lists no posts at all")
     return {number: why for number in numbers if (why := _why_gone(site, number))}

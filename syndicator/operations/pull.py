@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
-from syndicator.domain.stories import PubStatus, Source, SourceKind, StoryDraft
+from syndicator.domain.stories import PubStatus, Source, SourceKind, Story, StoryDraft
 from syndicator.errors import ConfigError, Conflict, FetchFailed, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.intake import feed, wordpress
@@ -24,6 +24,7 @@ from syndicator.intake.clean import prepare
 from syndicator.intake.pulling import Auth, Gone, Pull, SourceFailed
 from syndicator.operations.publish import Outcome, publish_story
 from syndicator.outbound import Fetched, Outbound
+from syndicator.storage.engine import reading
 from syndicator.storage.queries import find_story_of
 
 log = structlog.stdlib.get_logger(__name__)
@@ -31,6 +32,7 @@ log = structlog.stdlib.get_logger(__name__)
 PULL_SECONDS = 60.0  # for all requests of one pull, so that the next source is on time
 LONGEST_PAUSE = timedelta(hours=6)
 LONGEST_RETRY_AFTER = timedelta(hours=24)
+SHARE = 300  # of our stories that one sweep asks after: three requests
 MAX_GONE = 100  # vanished stories remembered for the desk
 MAX_ERROR = 2000  # characters kept of what went wrong
 
@@ -112,9 +114,26 @@ def _read(house: House, outbound: Outbound, source: Source) -> Pull:
     at, auth = house.clock(), credentials_of(house, source)
     get = BoundedGet(outbound, house.config.intake.max_document_bytes)
     if source.kind is SourceKind.WORDPRESS:
-        return wordpress.pull(get, source.url, source.cursor, auth=auth, newsroom=house.config.site.name, at=at)
+        return wordpress.pull(
+            get,
+            source.url,
+            source.cursor,
+            auth=auth,
+            newsroom=house.config.site.name,
+            at=at,
+            offered=lambda after: _offered(house, source, after),
+        )
     seconds = house.config.intake.parse_timeout_seconds
     return feed.pull(get, source.url, source.cursor, auth=auth, at=at, parse_seconds=seconds)
+
+
+def _offered(house: House, source: Source, after: int) -> Sequence[tuple[int, str]]:
+    """Return the next stories of the source that may still be used, by row id, with their numbers there."""
+    ours = select(Story.id, Story.external_id).where(Story.source_id == source.id, Story.pubstatus == PubStatus.USABLE)
+    with reading(house.sessions) as session:
+        return [
+            (place, number) for place, number in session.execute(ours.where(Story.id > after).order_by(Story.id).limit(SHARE))
+        ]
 
 
 def credentials_of(house: House, source: Source) -> Auth:

@@ -7,10 +7,10 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from syndicator.domain.base import new_id
-from syndicator.domain.stories import Source, SourceKind
+from syndicator.domain.stories import PubStatus, Source, SourceKind, Story
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit
@@ -33,7 +33,10 @@ def add_source(
     actor: str,
     at: datetime,
 ) -> Source:
-    """Pull from `url` from now on. Raises InvalidRequest, AddressRefused, Conflict for a name that is taken."""
+    """Pull from `url` from now on. A WordPress site of which an export was imported keeps the stories that came of it.
+
+    Raises InvalidRequest, AddressRefused, Conflict for a name that is taken.
+    """
     if kind not in PULLED:
         raise InvalidRequest(f"a {kind.value} source is not pulled; there are {', '.join(PULLED)}", "kind")
     if credentials and ":" not in credentials:
@@ -42,24 +45,33 @@ def add_source(
         raise InvalidRequest("must be from 15 seconds to a week", "every")
     outbound.check_url(url)
     name = name or urlsplit(url).hostname or ""
-    if session.scalar(select(Source.id).where(Source.name == name)) is not None:
+    source = _imported(session, url) if kind is SourceKind.WORDPRESS else None
+    if session.scalar(select(Source.id).where(Source.name == name, Source.id != (source.id if source else 0))) is not None:
         raise Conflict(f"there is a source called {name!r} already; choose another --name")
-    source = Source(
-        name=name,
-        kind=kind,
-        url=url,
-        section=section,
-        every_seconds=every_seconds or house.config.intake.default_every_seconds,
-        credentials=house.vault.lock(credentials) if credentials else None,
-        cursor={},
-        next_pull_at=at,
-        paused=False,
-        failures=0,
-    )
+    source = source or Source(cursor={}, paused=False, failures=0)
+    source.name, source.kind, source.url, source.section = name, kind, url, section
+    source.every_seconds = every_seconds or house.config.intake.default_every_seconds
+    source.credentials = house.vault.lock(credentials) if credentials else None
+    source.next_pull_at = at
     session.add(source)
     session.flush()
     audit.record(session, actor, "source.add", name, at=at, kind=kind.value, url=url)
     return source
+
+
+def site_called(address: str) -> str:
+    """Return what a site is known by, as `example.org` or, in a network of sites, `example.org/town`; empty for no site."""
+    try:
+        parts = urlsplit(address)
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
+    return host and f"{host}{parts.path.partition('/wp-json')[0].rstrip('/')}"[:80]
+
+
+def _imported(session: Session, url: str) -> Source | None:
+    """Return the source of a site's exports: it knows stories by the same numbers as the site itself."""
+    return session.scalars(select(Source).where(Source.kind == SourceKind.WXR, Source.name == site_called(url))).one_or_none()
 
 
 def get_source(session: Session, name: str) -> Source:
@@ -80,6 +92,14 @@ def all_sources(session: Session) -> Sequence[Source]:
     """Return every source that has not been removed, also those that push to us."""
     wanted = select(Source).where(Source.name.not_like("% (removed %)")).order_by(Source.name).limit(500)
     return session.scalars(wanted).all()
+
+
+def vanished(session: Session, source: Source) -> list[tuple[Story, str]]:
+    """Return our stories that the source no longer shows, with what it says of each; those that are withdrawn here left out."""
+    gone = source.cursor.get("gone") or {}
+    wanted = select(Story).where(Story.source_id == source.id, Story.external_id.in_(gone), Story.pubstatus == PubStatus.USABLE)
+    stories = session.scalars(wanted.options(joinedload(Story.current)).order_by(Story.id))
+    return [(story, gone[story.external_id]["why"]) for story in stories]
 
 
 def pull_soon(session: Session, name: str, *, actor: str, at: datetime) -> None:

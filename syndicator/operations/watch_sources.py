@@ -1,8 +1,9 @@
-"""Watching sources: what was withdrawn there is taken off our offer, and a source that has fallen silent is reported.
+"""Watching sources: what was withdrawn there is taken off our offer, and a source that fell silent or keeps failing is reported.
 
 A story that vanished at WordPress was asked for by its id when the sweep missed it. Asked for again after an hour, and gone by
 the word of WordPress itself while the site lists others as ever, it is taken down, and the editors get a letter. An outage, a
-block, a page in place of JSON, or many stories gone at once never take a story down: that is for people to judge.
+block, a password that no longer counts, a page in place of JSON, or many stories gone at once never take a story down: that is
+for people to judge.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from syndicator.house import House
 from syndicator.intake import wordpress
 from syndicator.operations.letters import write_letter
 from syndicator.operations.pull import BoundedGet, credentials_of
+from syndicator.operations.sources import pulled_sources
 from syndicator.operations.withdraw import take_down
 from syndicator.outbound import Outbound
 from syndicator.storage.queries import find_story_of
@@ -33,6 +35,7 @@ log = structlog.stdlib.get_logger(__name__)
 ACTOR = "job:recheck-withdrawn"
 ASK_AGAIN_AFTER = timedelta(hours=1)
 MOST_AT_ONCE = 5  # more stories gone together than this look like a fault of the site
+FAILING_AFTER = 5  # pulls in a row, or two and half a day
 QUIET_AFTER_GAPS = 5
 SHORTEST_QUIET = timedelta(hours=12)
 GAPS_READ = 30
@@ -71,24 +74,42 @@ def recheck_withdrawn(house: House, outbound: Outbound) -> int:
 
 
 def report_quiet(session: Session, house: House, *, at: datetime) -> int:
-    """Write to the editors about sources that answer but bring nothing, for many times their usual gap; returns how many."""
-    pulled = Source.kind.in_((SourceKind.WORDPRESS, SourceKind.FEED))
+    """Write to the editors, once each time, about sources that keep failing, and about those that answer but bring nothing for
+    many times their usual gap; returns how many."""
     reported = 0
-    for source in session.scalars(select(Source).where(pulled, Source.paused.is_(False), Source.last_success_at.is_not(None))):
-        newest = select(Story.published_at).where(Story.source_id == source.id, Story.published_at <= at)
-        last = session.scalars(newest.order_by(Story.published_at.desc()).limit(GAPS_READ)).all()
-        silent = is_quiet(last, at)
-        if not silent:
-            source.quiet_since = None
-        elif source.quiet_since is None:
-            source.quiet_since = last[0]
-            words = (
-                f"The source {source.name} ({source.url}) answers as usual, but its newest story is of "
-                f"{last[0]:%Y-%m-%d %H:%M} UTC, which is unusually long ago. Perhaps it has moved, or shows us an old page."
-            )
-            _tell_editors(session, house, f"Nothing new from {source.name}", words, at)
+    for source in pulled_sources(session):
+        since, heading, words = _trouble_of(session, source, at)
+        if since is not None and source.quiet_since is None:
+            _tell_editors(session, house, heading, words, at)
             reported += 1
+        source.quiet_since = since
     return reported
+
+
+def _trouble_of(session: Session, source: Source, at: datetime) -> tuple[datetime | None, str, str]:
+    """Return since when the source brings nothing, and how to say it; None when all is well."""
+    if is_failing(source.failures, source.last_success_at, at):
+        worked = (
+            f"last worked at {source.last_success_at:%Y-%m-%d %H:%M} UTC" if source.last_success_at else "has never worked yet"
+        )
+        words = f"The source {source.name} ({source.url}) has failed {source.failures} times in a row and {worked}."
+        return source.last_success_at or at, f"{source.name} is failing", f"{words} The last fault was:\n\n{source.last_error}"
+    newest = select(Story.published_at).where(Story.source_id == source.id, Story.published_at <= at)
+    last = session.scalars(newest.order_by(Story.published_at.desc()).limit(GAPS_READ)).all()
+    if source.failures:
+        return source.quiet_since, "", ""  # a passing fault changes nothing
+    if not is_quiet(last, at):
+        return None, "", ""
+    words = (
+        f"The source {source.name} ({source.url}) answers as usual, but its newest story is of "
+        f"{last[0]:%Y-%m-%d %H:%M} UTC, which is unusually long ago. Perhaps it has moved, or shows us an old page."
+    )
+    return last[0], f"Nothing new from {source.name}", words
+
+
+def is_failing(failures: int, worked_at: datetime | None, at: datetime) -> bool:
+    """Say whether a source fails for longer than a passing fault does."""
+    return failures >= FAILING_AFTER or (failures >= 2 and worked_at is not None and at - worked_at > SHORTEST_QUIET)
 
 
 def is_quiet(published: Sequence[datetime], at: datetime) -> bool:

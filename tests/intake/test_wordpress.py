@@ -13,7 +13,7 @@ import pytest
 from syndicator import config
 from syndicator.domain.stories import Rights
 from syndicator.intake.pulling import Pull, SourceFailed
-from syndicator.intake.wordpress import cleared, discover, pull
+from syndicator.intake.wordpress import cleared, discover, pull, still_gone
 from syndicator.outbound import Outbound
 from tests.intake.wordpress_site import Answer, WordPressSite
 
@@ -197,6 +197,44 @@ def test_absence_behind_a_wall_says_nothing(site: WordPressSite, status: int) ->
     pulled = read(site, cursor, NOON + timedelta(hours=2))
     assert pulled.gone == ()
     assert "1" in pulled.cursor["known"]
+
+
+def test_an_old_story_that_vanished_is_found_when_its_turn_comes(site: WordPressSite) -> None:
+    """Each sweep watches the newest thousand; of all that we offer it asks after a share, in turn."""
+    for number in range(1, 1031):
+        site.add(number)
+    ours = [(5000 + number, str(number)) for number in range(1, 1031)]
+
+    def offered(after: int) -> list[tuple[int, str]]:
+        return [each for each in ours if each[0] > after][:400]
+
+    cursor = read(site).cursor
+    del site.posts[2]
+    found = []
+    for hours in (2, 4, 6, 8, 10):
+        pulled = pull(_get, site.url, cursor, auth=None, newsroom=NEWSROOM, at=NOON + timedelta(hours=hours), offered=offered)
+        cursor = pulled.cursor
+        found.append(([each.external_id for each in pulled.gone], cursor["offered_after"]))
+        site.posts.pop(3, None)  # once its turn is over
+    assert found == [(["2"], 5400), ([], 5800), ([], 6030), ([], 0), (["2", "3"], 5400)]
+
+
+def test_a_revoked_password_moves_no_cursor_and_makes_nothing_vanish(site: WordPressSite) -> None:
+    """WordPress answers a wrong password as it answers anybody: 200, and less to see."""
+    site.members = {2, 3}
+    for number in (1, 2):
+        site.add(number)
+    auth = ("editor", "secret")
+    cursor = read(site, auth=auth).cursor
+    site.add(3, "2026-06-30T11:00:00")
+    site.revoked = True
+    pulled = read(site, cursor, NOON + timedelta(hours=2), auth)
+    assert (pulled.drafts, pulled.gone) == ((), ())
+    assert "does not accept the user name and password" in str(pulled.failure)
+    with pytest.raises(SourceFailed):
+        still_gone(_get, site.url, cursor, ["2"], auth=auth, at=NOON)
+    site.revoked = False
+    assert "3" in ids(read(site, pulled.cursor, NOON + timedelta(hours=2), auth))
 
 
 def half(answer: Answer) -> Answer:

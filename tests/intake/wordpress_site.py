@@ -21,6 +21,8 @@ class WordPressSite:
     def __init__(self) -> None:
         self.posts: dict[int, dict[str, Any]] = {}
         self.hidden: set[int] = set()  # trashed, private or draft: 401 by id
+        self.members: set[int] = set()  # shown to those who sign in; to others as if hidden
+        self.revoked = False  # whether the password counts no more: the asker is then anybody
         self.asked: list[tuple[str, dict[str, str], str | None]] = []  # path, query, Authorization
         self.trouble: Callable[[str, dict[str, str], Answer], Answer] = lambda path, query, answer: answer
         self.pretty = True  # whether /wp-json/ works; ?rest_route= always does
@@ -49,7 +51,9 @@ class WordPressSite:
         } | changes
         return self.posts[number]
 
-    def answer(self, target: str) -> Answer:
+    def answer(self, target: str, authorization: str | None) -> Answer:
+        signed_in = authorization is not None and not self.revoked
+        unseen = self.hidden if signed_in else self.hidden | self.members
         parts = urlsplit(target)
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         path = parts.path
@@ -63,18 +67,20 @@ class WordPressSite:
         if path == "/wp-json/":
             return _json({"name": "News", "namespaces": ["oembed/1.0", "wp/v2"]})
         if path == "/wp-json/wp/v2/posts":
-            return self._list(query)
+            return self._list(query, unseen)
         if path.startswith("/wp-json/wp/v2/posts/"):
-            return self._one(int(path.rsplit("/", 1)[1]))
+            return self._one(int(path.rsplit("/", 1)[1]), unseen)
+        if path == "/wp-json/wp/v2/users/me":
+            return _json({"id": 1}) if signed_in else _error(401, "rest_not_logged_in")
         return 404, {}, b""
 
-    def _one(self, number: int) -> Answer:
-        if number in self.hidden:
+    def _one(self, number: int, unseen: set[int]) -> Answer:
+        if number in unseen:
             return _error(401, "rest_forbidden")
         return _json(self.posts[number]) if number in self.posts else _error(404, "rest_post_invalid_id")
 
-    def _list(self, query: dict[str, str]) -> Answer:
-        found = [post for post in self.posts.values() if post["id"] not in self.hidden]
+    def _list(self, query: dict[str, str], unseen: set[int]) -> Answer:
+        found = [post for post in self.posts.values() if post["id"] not in unseen]
         if after := query.get("modified_after"):
             limit = datetime.fromisoformat(after)
             limit = limit if limit.tzinfo else (limit - SITE_ZONE).replace(tzinfo=UTC)  # read as site time
@@ -102,7 +108,7 @@ class WordPressSite:
                 parts = urlsplit(self.path)
                 query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
                 site.asked.append((parts.path, query, self.headers.get("Authorization")))
-                status, headers, body = site.trouble(parts.path, query, site.answer(self.path))
+                status, headers, body = site.trouble(parts.path, query, site.answer(self.path, self.headers.get("Authorization")))
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)

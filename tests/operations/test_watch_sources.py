@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from syndicator.domain.letters import Letter
-from syndicator.domain.stories import PubStatus, Source, Story
+from syndicator.domain.stories import PubStatus, Source, SourceKind, Story
 from syndicator.house import House
 from syndicator.operations.pull import pull_source
 from syndicator.operations.watch_sources import MOST_AT_ONCE, is_quiet, recheck_withdrawn, report_quiet
 from syndicator.outbound import Outbound
 from tests.clocks import HandClock
+from tests.intake.test_feed import RSS
 from tests.intake.wordpress_site import Answer, WordPressSite
 from tests.operations.test_pull import add_source, source_of
 
@@ -110,6 +111,10 @@ def page_by_id(path: str, query: dict[str, str], answer: Answer) -> Answer:
     return (404, {}, b"<html>Nothing here</html>") if path.endswith("/posts/2") else answer
 
 
+def password_revoked(path: str, query: dict[str, str], answer: Answer) -> Answer:
+    return (401, {}, b'{"code":"rest_not_logged_in"}') if path.endswith("/users/me") else answer
+
+
 def emptied(path: str, query: dict[str, str], answer: Answer) -> Answer:
     return (200, {"X-WP-Total": "0"}, b"[]") if path.endswith("/posts") else answer
 
@@ -121,6 +126,25 @@ def test_no_outage_and_no_block_ever_takes_a_story_down(watch: Watch, trouble: T
     for _ in range(3):
         assert watch.hours_pass() == 0
     assert watch.withheld() == set()
+
+
+def test_what_a_revoked_password_no_longer_shows_is_not_taken_down(
+    house: House, outbound: Outbound, site: WordPressSite, clock: HandClock
+) -> None:
+    for number in (1, 2, 3):
+        site.add(number)
+    source_id = add_source(house, site.url, credentials="editor:secret")
+    pull_source(house, outbound, source_id)
+    del site.posts[2]
+    clock.advance(timedelta(hours=1.1))
+    pull_source(house, outbound, source_id)
+    assert list(source_of(house, source_id).cursor["gone"]) == ["2"]
+    site.trouble = password_revoked
+    for _ in range(3):
+        clock.advance(timedelta(hours=1.1))
+        assert recheck_withdrawn(house, outbound) == 0
+    site.trouble = lambda path, query, answer: answer
+    assert recheck_withdrawn(house, outbound) == 1
 
 
 def test_many_that_vanish_together_stay_on_offer_and_are_reported_once(
@@ -157,6 +181,30 @@ def test_a_silent_source_is_reported_once_and_again_after_it_spoke(
     assert [watched(1), watched(30)] == [0, 1]
     with house.sessions() as session:
         assert session.get_one(Source, source_id).quiet_since is not None
+
+
+def test_a_source_that_keeps_failing_is_reported_once_with_its_fault(
+    house: House, outbound: Outbound, site: WordPressSite, clock: HandClock
+) -> None:
+    """A feed of nothing but excerpts is one: it answers, and no story ever comes of it."""
+    feed = RSS.replace(b"<content:encoded>", b"<nothing>").replace(b"</content:encoded>", b"</nothing>")
+    site.trouble = lambda path, query, answer: (200, {"ETag": '"one"'}, feed)
+    source_id = add_source(house, f"{site.url}feed", SourceKind.FEED)
+    told = []
+    for _ in range(8):
+        report = pull_source(house, outbound, source_id)
+        assert report.failure.endswith("it carries an excerpt only, not the story")
+        with house.sessions.begin() as session:
+            told.append(report_quiet(session, house, at=clock.advance(timedelta(hours=1))))
+    assert told == [0, 0, 0, 0, 1, 0, 0, 0]
+    with house.sessions() as session:
+        letter = session.scalars(select(Letter)).one()
+        assert (letter.subject, "excerpt only" in letter.text) == ("news is failing", True)
+    site.trouble = lambda path, query, answer: (200, {}, RSS)
+    pull_source(house, outbound, source_id)
+    with house.sessions.begin() as session:
+        assert report_quiet(session, house, at=clock()) == 0
+        assert session.get_one(Source, source_id).quiet_since is None
 
 
 @given(gap=st.integers(1, 48), count=st.integers(5, 30))

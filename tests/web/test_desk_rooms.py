@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from time import monotonic, sleep
 
@@ -29,12 +30,13 @@ from syndicator.jobs import JOBS, Timetable
 from syndicator.operations import audit
 from syndicator.operations.desk_figures import attempts_by_day, tally_attempts, top_stories
 from syndicator.operations.order_jobs import list_jobs, take_orders
+from syndicator.operations.publish import publish_story
 from syndicator.outbound import Outbound
 from syndicator.storage.queries import find_story, get_story
 from syndicator.web.desk.diff import marked_difference
 from tests.applicants import Applicants
 from tests.clocks import HandClock
-from tests.desk import Desk
+from tests.desk import DRAFT, Desk
 from tests.web.newsroom import Newsroom
 from tests.web.people import Browser, People, shown
 
@@ -217,8 +219,11 @@ def test_a_source_is_added_pulled_soon_paused_and_removed(admin: Browser, house:
         source = session.scalars(select(Source)).one()
         assert source.every_seconds == 600
         source.next_pull_at = house.clock() + timedelta(hours=1)
-        source.cursor = {"gone": [{"external_id": "post-7", "why": "trashed"}]}
-    assert "post-7" in admin.get("/desk/sources").text
+        source.cursor = {"gone": {"7": {"why": "deleted at its source", "since": house.clock().isoformat()}}}
+        publish_story(session, house, source, replace(DRAFT, external_id="7"), at=house.clock())
+    page = admin.get("/desk/sources").text
+    assert f"{DRAFT.headline}</a> (deleted at its source)" in page
+    assert "1 of our stories on offer has vanished there" in page
     admin.post("/desk/sources/Wire/pull")
     with house.sessions() as session:
         assert session.scalars(select(Source)).one().next_pull_at == house.clock()

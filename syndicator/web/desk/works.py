@@ -156,4 +156,5 @@ def _do(change: Callable[[Session, datetime], None], words: str, then: str = "de
 def _sources_page(form: SourceForm, status: int) -> ResponseReturnValue:
     with reading(the_house().sessions) as session:
         found = sources.all_sources(session)
-    return render_template("desk/sources.html", sources=found, form=form), status
+        gone = {each.id: sources.vanished(session, each) for each in found if each.cursor.get("gone")}
+    return render_template("desk/sources.html", sources=found, gone=gone, form=form), status
