@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from lxml import etree
 
@@ -67,7 +66,7 @@ def _read(document: bytes, origin: str, export: _Export) -> None:
                 _take_item(element, export)
             elif name == "author" and _is_wordpress(element):
                 _take_author(element, export)
-            elif name in {"base_blog_url", "base_site_url"} and not export.site:
+            elif name == "base_blog_url" or (name == "base_site_url" and not export.site):  # the latter is a whole network's
                 export.site = (element.text or "").strip()[:2048]
             if name in {"item", "author"}:
                 _forget(element)
@@ -137,14 +136,6 @@ def paragraphs(text: str) -> str:
     pieces = [piece.strip() for piece in re.split(r"\n[^\S\n]*\n", text.replace("\r\n", "\n"))]
     lines = (piece if _BLOCK.match(piece) else f"<p>{piece.replace(chr(10), '<br>')}</p>" for piece in pieces if piece)
     return "\n".join(lines)
-
-
-def site_host(address: str) -> str:
-    """Return the host of the site, as `example.org`; empty when the export does not say."""
-    try:
-        return (urlsplit(address).hostname or "").removeprefix("www.")
-    except ValueError:
-        return ""
 
 
 def _texts(item: Any, name: str, *, excerpt: bool) -> Iterator[str]:

@@ -22,11 +22,12 @@ from syndicator.intake.apart import Parsed, parse_apart
 from syndicator.intake.clean import prepare
 from syndicator.intake.document import parse_document, read_json
 from syndicator.intake.page import MAX_PAGE_BYTES, read_page
-from syndicator.intake.wxr import looks_like_wxr, site_host
+from syndicator.intake.wxr import looks_like_wxr
 from syndicator.operations import audit
 from syndicator.operations.publish import Outcome, publish_story
+from syndicator.operations.sources import site_called
 from syndicator.outbound import Outbound
-from syndicator.storage.queries import source_called
+from syndicator.storage.queries import find_story_of, source_called
 
 SOURCE_NAME = "import"
 
@@ -108,8 +109,11 @@ def _import(house: House, location: str, site: str, draft: StoryDraft, actor: st
     if draft_only:
         return Imported(location, "readable", draft.headline)
     with house.sessions.begin() as session:
-        at = house.clock()
-        published = publish_story(session, house, _source(session, site), draft, at=at)
+        at, source = house.clock(), _source(session, site)
+        if source.next_pull_at is not None and (known := find_story_of(session, source.id, draft.external_id)):
+            # The site itself tells us of its changes. An export is older, and spells the same text in another way.
+            return Imported(location, "unchanged", draft.headline, known.public_id)
+        published = publish_story(session, house, source, draft, at=at)
         if published.outcome != "unchanged":
             audit.record(session, actor, "story.import", published.story.uri, at=at, location=location[:500])
         return Imported(location, published.outcome, draft.headline, published.story.public_id)
@@ -117,11 +121,11 @@ def _import(house: House, location: str, site: str, draft: StoryDraft, actor: st
 
 def _source(session: Session, site: str) -> Source:
     """Return whose stories they are. An export's belong to the site that is pulled, if one is, so that nothing is there twice."""
-    host = site_host(site)
-    if not host:
+    name = site_called(site)
+    if not name:
         return source_called(session, SOURCE_NAME, SourceKind.PAGE)
     pulled = session.scalars(select(Source).where(Source.kind == SourceKind.WORDPRESS).order_by(Source.id)).all()
-    return next((each for each in pulled if site_host(each.url) == host), None) or source_called(session, host, SourceKind.WXR)
+    return next((each for each in pulled if site_called(each.url) == name), None) or source_called(session, name, SourceKind.WXR)
 
 
 def _found_at(house: House, outbound: Outbound, location: str) -> Parsed:

@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from syndicator.domain.stories import Rights, Source, SourceKind, Story
+from syndicator.domain.stories import Rights, Source, SourceKind, Story, StoryDraft
 from syndicator.errors import IntakeError
 from syndicator.house import House
 from syndicator.intake import archives
 from syndicator.intake.apart import parse_apart
 from syndicator.intake.wxr import paragraphs, read_wxr
 from syndicator.operations.import_stories import import_stories
+from syndicator.operations.publish import publish_story
+from syndicator.operations.sources import add_source
 from syndicator.outbound import Outbound
 
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
@@ -148,6 +150,12 @@ def test_a_bomb_goes_off_in_no_more_than_bounded_memory(bomb: str) -> None:
     assert grown <= max(before, 400_000)  # KiB; the most that any child so far has had
 
 
+def test_a_child_hands_back_no_more_than_its_parent_will_hold() -> None:
+    long = item(7).replace("The <em>second</em> one.", "漢" * 100_000)
+    with pytest.raises(IntakeError, match="take it in parts"):
+        parse_apart("wxr", export(*[long] * 120), "large.xml", 60)
+
+
 def test_a_name_in_an_archive_that_points_elsewhere_writes_nothing(tmp_path: Path) -> None:
     content = zipped(**{"../../../evil.xml": export(item(7)), "/etc/evil.xml": export(item(8))})
     parsed = parse_apart("wxr", content, str(tmp_path / "e.zip"), 20)
@@ -172,6 +180,54 @@ def test_an_export_is_imported_once_and_joins_the_site_that_is_pulled(house: Hou
     with house.sessions() as session:
         stories = session.scalars(select(Story).order_by(Story.external_id)).all()
         assert [(story.external_id, story.source.name) for story in stories] == [("7", "site"), ("9", "site")]
+
+
+def test_an_export_leaves_stories_as_they_are_that_the_site_itself_was_asked_for(house: House, tmp_path: Path) -> None:
+    """An export is older than what is pulled, and spells the same text another way: no story is to be updated by it."""
+    file = tmp_path / "export.xml"
+    file.write_bytes(export(item(7), item(8)))
+    with house.sessions.begin() as session:
+        site = Source(
+            name="site", kind=SourceKind.WORDPRESS, url="https://news.example/", every_seconds=300, next_pull_at=house.clock()
+        )
+        session.add(site)
+        session.flush()
+        pulled = StoryDraft(external_id="7", headline="As pulled", body_html="<p>Newer words.</p>")
+        publish_story(session, house, site, pulled, at=house.clock())
+    results = import_stories(house, Outbound(house.config.outbound, "test"), [str(file)], actor="editor")
+    assert [result.outcome for result in results] == ["unchanged", "made"]
+    with house.sessions() as session:
+        assert session.scalars(select(Story).where(Story.external_id == "7")).one().current.headline == "As pulled"
+
+
+def test_a_site_that_was_imported_first_is_pulled_under_the_same_stories(house: House, tmp_path: Path) -> None:
+    file = tmp_path / "export.xml"
+    file.write_bytes(export(item(7)))
+    outbound = Outbound(house.config.outbound, "test")
+    import_stories(house, outbound, [str(file)], actor="editor")
+    order = {"kind": SourceKind.WORDPRESS, "url": "https://www.news.example/", "section": "", "every_seconds": None}
+    with house.sessions.begin() as session:
+        facts = {"credentials": "", "actor": "editor", "at": house.clock()}
+        added = add_source(session, house, outbound, name="Our site", **order, **facts)
+        publish_story(session, house, added, StoryDraft(external_id="7", headline="A", body_html="<p>B</p>"), at=house.clock())
+    with house.sessions() as session:
+        story = session.scalars(select(Story)).one()
+        assert (story.source.name, story.source.kind, story.version_number) == ("Our site", SourceKind.WORDPRESS, 2)
+
+
+def test_sites_of_one_network_are_kept_apart(house: House, tmp_path: Path) -> None:
+    """They number their posts each for itself."""
+    files = []
+    for town in ("north", "south"):
+        files.append(tmp_path / f"{town}.xml")
+        blog = export(item(7)).replace(
+            b"<wp:base_blog_url>https://news.example", b"<wp:base_blog_url>https://news.example/%s" % town.encode()
+        )
+        files[-1].write_bytes(blog.replace(b"Story 7", town.encode()))
+    import_stories(house, Outbound(house.config.outbound, "test"), list(map(str, files)), actor="editor")
+    with house.sessions() as session:
+        stories = session.scalars(select(Story).order_by(Story.id)).all()
+        assert [story.source.name for story in stories] == ["news.example/north", "news.example/south"]
 
 
 def test_an_export_of_an_unknown_site_is_a_source_of_its_own(house: House, tmp_path: Path) -> None:
