@@ -103,7 +103,7 @@ def show_usage(
     begins = since.replace(tzinfo=UTC) if since else ends - timedelta(days=30)
     with desk.house.sessions() as session:
         holder = get_publisher(session, publisher).id if publisher else None
-        uses = usage(session, since=begins, until=ends, publisher_id=holder)
+        uses = usage(session, desk.house.catalogue, since=begins, until=ends, publisher_id=holder)
     if csv is not None:
         csv.write_text(csv_text(usage_rows(uses)), encoding="utf-8", newline="")
         say(f"{len(uses)} lines written to {csv}")

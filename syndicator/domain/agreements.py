@@ -106,7 +106,7 @@ class Grant:
     embargo_trusted: bool = False
     quota: int | None = None
     quota_left: int | None = None  # None: no quota
-    taken: Collection[int] = ()  # ids of stories taken under it already, filled in once the quota is spent
+    taken: Collection[int] = ()  # ids of stories that its holder took already, filled in once the quota is spent
 
     def in_force(self, at: datetime) -> bool:
         return self.valid_from <= at < self.valid_until

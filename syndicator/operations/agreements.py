@@ -159,8 +159,13 @@ def quota_used(session: Session, agreement: Agreement, *, at: datetime) -> int:
 
 def _grant(session: Session, catalogue: Catalogue, agreement: Agreement, at: datetime) -> Grant:
     left = None if agreement.quota is None else max(agreement.quota - quota_used(session, agreement, at=at), 0)
-    # Only who has nothing left needs to be known by the stories it took before.
-    taken = session.scalars(select(Take.story_id).where(Take.agreement_id == agreement.id)) if left == 0 else ()
+    # Only who has nothing left needs to be known by the stories it took before, under whichever agreement.
+    before = select(Take.story_id).where(Take.publisher_id == agreement.publisher_id, Take.agreement_id.is_not(None))
+    return grant_of(catalogue, agreement, left=left, taken=session.scalars(before).all() if left == 0 else ())
+
+
+def grant_of(catalogue: Catalogue, agreement: Agreement, *, left: int | None = None, taken: Collection[int] = ()) -> Grant:
+    """Return `agreement` as the gate judges by it, with what is left of its quota and the stories that are free of it."""
     definitions = [definition for name in agreement.feeds if (definition := catalogue.find(name))]
     return Grant(
         agreement_id=agreement.id,
@@ -170,7 +175,7 @@ def _grant(session: Session, catalogue: Catalogue, agreement: Agreement, at: dat
         sections=frozenset(map(label_key, agreement.sections)),
         stories=frozenset(agreement.stories),
         valid_from=agreement.valid_from,
-        valid_until=agreement.valid_until,
+        valid_until=min(agreement.valid_until, agreement.ended_at or agreement.valid_until),
         embargo_trusted=agreement.embargo_trusted,
         quota=agreement.quota,
         quota_left=left,

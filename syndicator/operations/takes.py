@@ -6,6 +6,7 @@ read from there, so that a push costs nothing more. Feed documents are polled wh
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,13 +16,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.access import Decision, denied
+from syndicator.catalogue import Catalogue
 from syndicator.domain.agreements import Agreement, Grant, Take, Way
 from syndicator.domain.deliveries import Delivery, DeliveryState
 from syndicator.domain.publishers import Publisher
-from syndicator.domain.stories import Event, EventType, Story, StoryVersion
+from syndicator.domain.stories import Event, EventType, Rights, Story
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
-from syndicator.operations.agreements import quota_used
+from syndicator.operations.agreements import grant_of, quota_used
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import insert_once
@@ -65,14 +67,17 @@ def note_takes(house: House, publisher: Publisher, takings: Sequence[Taking], wa
         return
     with house.sessions.begin() as session:
         for taking in new.values():
-            _keep_quota(session, taking.decision.grant, at)
+            _keep_quota(session, publisher, taking, at)
             insert_once(session, Take, [_row(publisher, taking, way, at)])
 
 
-def _keep_quota(session: Session, grant: Grant | None, at: datetime) -> None:
+def _keep_quota(session: Session, publisher: Publisher, taking: Taking, at: datetime) -> None:
+    grant = taking.decision.grant
     if grant is None or grant.quota is None:
         return
     agreement = session.get_one(Agreement, grant.agreement_id, with_for_update=True)
+    if session.get(Take, (publisher.id, taking.story.id)) is not None:
+        return  # somebody else of theirs took it at the same moment
     if quota_used(session, agreement, at=at) >= grant.quota:
         denied(Reason.LICENSE_REQUIRED, f"The quota of agreement {grant.public_id} is spent for this period.").require()
 
@@ -90,12 +95,18 @@ def _row(publisher: Publisher, taking: Taking, way: Way, at: datetime) -> dict[s
 
 
 def usage(
-    session: Session, *, since: datetime, until: datetime, publisher_id: int | None = None, most: int = 100_000
+    session: Session,
+    catalogue: Catalogue,
+    *,
+    since: datetime,
+    until: datetime,
+    publisher_id: int | None = None,
+    most: int = 100_000,
 ) -> list[Use]:
     """Return what was first taken in [since, until), the oldest first: each story once for each publisher."""
     first: dict[tuple[int, int], Use] = {}
     for publisher, story, use in sorted(
-        (*_taken(session, since, until, publisher_id, most), *_pushed(session, since, until, publisher_id, most)),
+        (*_taken(session, since, until, publisher_id, most), *_pushed(session, catalogue, since, until, publisher_id, most)),
         key=lambda line: (line[2].first_taken_at, line[1]),
     ):
         first.setdefault((publisher, story), use)
@@ -131,8 +142,14 @@ def _taken(session: Session, since: datetime, until: datetime, publisher_id: int
         yield take.publisher_id, take.story_id, use
 
 
-def _pushed(session: Session, since: datetime, until: datetime, publisher_id: int | None, most: int) -> Iterator[Line]:
-    """Yield the first delivery of each story to each publisher that was made in the time, unless an earlier one was."""
+def _pushed(
+    session: Session, catalogue: Catalogue, since: datetime, until: datetime, publisher_id: int | None, most: int
+) -> Iterator[Line]:
+    """Yield the first delivery of each story to each publisher that was made in the time, unless an earlier one was.
+
+    A push writes no agreement down: the one that covers a licensed story now, and was in force then, is named.
+    """
+    grants = _grants(session, catalogue, publisher_id)
     earlier, its = aliased(Delivery), aliased(Subscription)
     before = (
         select(earlier.id)
@@ -146,12 +163,12 @@ def _pushed(session: Session, since: datetime, until: datetime, publisher_id: in
         .exists()
     )
     wanted = (
-        select(Delivery.story_id, Delivery.settled_at, Publisher.id, Publisher.name, Story.uri, StoryVersion)
+        select(Delivery.settled_at, Publisher.id, Publisher.name, Story)
         .join(Subscription, Subscription.id == Delivery.subscription_id)
         .join(Publisher, Publisher.id == Subscription.publisher_id)
         .join(Event, Event.seq == Delivery.event_seq)
         .join(Story, Story.id == Delivery.story_id)
-        .join(StoryVersion, (StoryVersion.story_id == Story.id) & (StoryVersion.number == Story.version_number))
+        .options(joinedload(Story.current))
         .where(
             Delivery.state == DeliveryState.DELIVERED,
             Delivery.settled_at >= since,
@@ -166,5 +183,17 @@ def _pushed(session: Session, since: datetime, until: datetime, publisher_id: in
         wanted = wanted.where(Subscription.publisher_id == publisher_id)
     taken_before = select(Take.story_id).where(Take.publisher_id == Publisher.id, Take.story_id == Delivery.story_id)
     wanted = wanted.where(~taken_before.where(Take.first_taken_at < since).exists())
-    for story_id, settled_at, owner, name, uri, said in session.execute(wanted):
-        yield owner, story_id, Use(name, uri, said.headline, said.section, settled_at or since, Way.PUSH, "")
+    for settled_at, owner, name, story in session.execute(wanted):
+        at, said = settled_at or since, story.current
+        held = grants[owner] if story.rights is Rights.LICENSED else ()
+        agreement = next((grant.public_id for grant in held if grant.in_force(at) and grant.covers(story)), "")
+        yield owner, story.id, Use(name, story.uri, said.headline, said.section, at, Way.PUSH, agreement)
+
+
+def _grants(session: Session, catalogue: Catalogue, publisher_id: int | None) -> defaultdict[int, list[Grant]]:
+    """Return all agreements by which stories are pushed, those without a quota, also past ones, by publisher."""
+    wanted = select(Agreement).where(Agreement.quota.is_(None)).order_by(Agreement.id)
+    found = defaultdict[int, list[Grant]](list)
+    for agreement in session.scalars(wanted if publisher_id is None else wanted.where(Agreement.publisher_id == publisher_id)):
+        found[agreement.publisher_id].append(grant_of(catalogue, agreement))
+    return found

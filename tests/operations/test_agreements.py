@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,18 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from syndicator.access import Decision, Purpose, decide, decide_feed
 from syndicator.catalogue import Catalogue
 from syndicator.delivery.parcels import load_parcels
 from syndicator.domain.agreements import Agreement, QuotaPeriod, Way, period_start
+from syndicator.domain.deliveries import Delivery, DeliveryState
 from syndicator.domain.feeds import FeedDefinition, Selection
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Rights, Story
 from syndicator.errors import AccessDenied, Conflict, FeedNotFound, InvalidRequest, NotFound, StoryNotFound
 from syndicator.house import House
 from syndicator.operations import keep_time
-from syndicator.operations.agreements import add_agreement, end_agreement, read_viewer
+from syndicator.operations.agreements import add_agreement, end_agreement, quota_used, read_viewer
 from syndicator.operations.takes import Taking, note_takes, usage, usage_rows
 from syndicator.reasons import Reason
 from syndicator.render.spreadsheet import csv_text
@@ -160,6 +163,51 @@ def test_two_requests_at_once_cannot_both_take_the_last_story_of_a_quota(desk: D
     assert caught.value.reason is Reason.LICENSE_REQUIRED
 
 
+def test_the_last_story_of_a_quota_taken_by_two_requests_at_once_is_given_to_both(desk: Desk) -> None:
+    holder, story = desk.publisher(), desk.publish(rights=Rights.LICENSED).story
+    agree(desk, holder, quota=1)
+    decision = judge(desk, holder, story)
+    with ThreadPoolExecutor(4) as pool:
+        noted = [
+            pool.submit(note_takes, desk.house, holder, [Taking(story, decision)], Way.API, at=desk.house.clock())
+            for _ in range(4)
+        ]
+        for each in noted:
+            each.result()
+
+
+def test_requests_at_once_never_take_more_than_the_quota(desk: Desk) -> None:
+    holder = desk.publisher()
+    stories = [desk.publish(external_id=f"s{number}", rights=Rights.LICENSED).story for number in range(12)]
+    agreement = agree(desk, holder, quota=5)
+    decisions = {story.id: judge(desk, holder, story) for story in stories}  # all asked before any took
+
+    def took(story: Story) -> bool:
+        try:
+            note_takes(desk.house, holder, [Taking(story, decisions[story.id])], Way.API, at=desk.house.clock())
+        except AccessDenied:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(took, stories)) == 5
+    with desk.house.sessions() as session:
+        assert quota_used(session, session.get_one(Agreement, agreement.id), at=desk.house.clock()) == 5
+
+
+def test_a_story_taken_under_a_former_agreement_is_free_under_the_next_though_its_quota_is_spent(
+    desk: Desk, clock: HandClock
+) -> None:
+    holder = desk.publisher()
+    old, new = (desk.publish(external_id=name, rights=Rights.LICENSED).story for name in ("old", "new"))
+    agree(desk, holder, quota=1, valid_until=clock() + timedelta(days=1))
+    take(desk, holder, old)
+    clock.advance(timedelta(days=1))
+    agree(desk, holder, quota=1)
+    take(desk, holder, new)
+    take(desk, holder, old)
+
+
 def test_an_agreement_without_a_quota_is_used_before_one_with_a_quota(desk: Desk) -> None:
     holder = desk.publisher()
     story = desk.publish(rights=Rights.LICENSED).story
@@ -236,8 +284,8 @@ def test_the_statement_names_each_story_once_with_its_first_taking(desk: Desk, c
     take(desk, holder, free)
     take(desk, other, free)
     with desk.house.sessions() as session:
-        uses = usage(session, since=began, until=clock() + timedelta(seconds=1), publisher_id=holder.id)
-        everybody = usage(session, since=began, until=clock() + timedelta(seconds=1))
+        uses = usage(session, desk.house.catalogue, since=began, until=clock() + timedelta(seconds=1), publisher_id=holder.id)
+        everybody = usage(session, desk.house.catalogue, since=began, until=clock() + timedelta(seconds=1))
     assert [(use.uri, use.first_taken_at, use.agreement) for use in uses] == [
         (free.uri, began, ""),
         (paid.uri, clock(), agreement.public_id),
@@ -246,6 +294,24 @@ def test_the_statement_names_each_story_once_with_its_first_taking(desk: Desk, c
     read = list(csv.reader(csv_text(usage_rows(uses)).splitlines()))
     assert read[0][:3] == ["publisher", "story", "headline"]
     assert read[2][2] == "'=cmd()"
+
+
+def test_the_statement_names_the_agreement_by_which_a_licensed_story_was_pushed(desk: Desk, clock: HandClock) -> None:
+    holder = desk.publisher()
+    began = clock()
+    agreement = agree(desk, holder, sections=["Military and Defense"])
+    subscription = desk.subscription(holder, feed="exclusive")
+    for external_id, rights in (("paid", Rights.LICENSED), ("free", Rights.FREE)):
+        desk.publish(external_id=external_id, rights=rights)
+    with desk.house.sessions.begin() as session:
+        settled = {"state": DeliveryState.DELIVERED, "settled_at": clock(), "next_attempt_at": None}
+        session.execute(update(Delivery).where(Delivery.subscription_id == subscription.id).values(**settled))
+    clock.advance(timedelta(hours=1))
+    with desk.house.sessions.begin() as session:
+        end_agreement(session, agreement.public_id, reason="Over.", actor="test", at=clock())
+    with desk.house.sessions() as session:
+        uses = usage(session, desk.house.catalogue, since=began, until=clock())
+    assert [(use.way, use.agreement) for use in uses] == [(Way.PUSH, agreement.public_id), (Way.PUSH, "")]
 
 
 def test_wrong_agreements_are_refused_by_field(desk: Desk) -> None:

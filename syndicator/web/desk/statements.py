@@ -37,7 +37,7 @@ def usage_statement() -> ResponseReturnValue:
     at = house.clock()
     with reading(house.sessions) as session:
         publisher_id = publisher_called(session, asked).id if asked else None
-        taken = takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher_id)
+        taken = takes.usage(session, house.catalogue, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher_id)
     answer = Response(csv_text(takes.usage_rows(taken)), content_type=CONTENT_TYPE)
     answer.headers["Content-Disposition"] = f'attachment; filename="usage-{at:%Y-%m-%d}.csv"'
     return answer

@@ -46,7 +46,14 @@ def use_page() -> ResponseReturnValue:
     with reading(house.sessions) as session:
         found = agreements.agreements_of(session, publisher_id, limit=50)
         used = {each.id: agreements.quota_used(session, each, at=at) for each in found if each.quota and each.in_force(at)}
-        taken = takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=publisher_id, most=MOST_SHOWN)
+        taken = takes.usage(
+            session,
+            house.catalogue,
+            since=at - timedelta(days=USAGE_DAYS),
+            until=at,
+            publisher_id=publisher_id,
+            most=MOST_SHOWN,
+        )
         proofs = receipts.receipts_judged(session, publisher_id, at=at)
     return render_template(
         "portal/use.html",
@@ -67,7 +74,9 @@ def use_statement() -> ResponseReturnValue:
     house = the_house()
     at = house.clock()
     with reading(house.sessions) as session:
-        taken = takes.usage(session, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=mine().publisher_id)
+        taken = takes.usage(
+            session, house.catalogue, since=at - timedelta(days=USAGE_DAYS), until=at, publisher_id=mine().publisher_id
+        )
     answer = Response(csv_text(takes.usage_rows(taken)), content_type=CONTENT_TYPE)
     answer.headers["Content-Disposition"] = f'attachment; filename="usage-{at:%Y-%m-%d}.csv"'
     return answer
