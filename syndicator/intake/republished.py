@@ -53,7 +53,7 @@ def examine(status: int, content: bytes, content_type: str, robots_header: str, 
         return Findings(status=status, present=False, fine=not wanted.usable, words="The page is gone.")
     if status != 200 or "html" not in content_type:
         return Findings(status=status, present=False, fine=False, words="The page could not be read.")
-    page = parse_html(content.decode("utf-8", "replace"))
+    page = parse_html(_decoded(content, content_type))
     noindex = "noindex" in robots_header.lower() or _noindex(page)
     origin = noindex or any(_same_page(_canonical(page), address) for address in wanted.origins)
     etree.strip_elements(page, "script", "style", "noscript", "template", with_tail=False)
@@ -77,6 +77,15 @@ def examine(status: int, content: bytes, content_type: str, robots_header: str, 
     return Findings(
         status=status, present=present, fine=not found, byline=byline, notice=notice, origin=origin, share=share, words=words
     )
+
+
+def _decoded(content: bytes, content_type: str) -> str:
+    """Decode as the answer declares, else as the page does, else as UTF-8."""
+    declared = re.search(r"charset=[\"']?([\w-]{1,40})", f"{content_type} {content[:4096].decode('ascii', 'replace')}", re.I)
+    try:
+        return content.decode(declared[1] if declared else "utf-8", "replace")
+    except LookupError:  # no such encoding
+        return content.decode("utf-8", "replace")
 
 
 def passages_found(story: str, page: str) -> float:

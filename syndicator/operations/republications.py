@@ -1,26 +1,31 @@
-"""Republications: pages that publishers report, and the polite look at those on proven sites whose owners want it."""
+"""Republications: pages that publishers report, and the polite look at those on proven sites whose owners want it.
+
+Polite: in the open under our own name, one page of a publisher in five minutes, never past its robots.txt, never off its sites.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import Publisher, PublisherDomain
 from syndicator.domain.republications import Republication
 from syndicator.domain.stories import PubStatus, Rights, Story, StoryVersion
-from syndicator.errors import AddressRefused, FetchFailed, InvalidRequest
+from syndicator.errors import AddressRefused, Conflict, FetchFailed, InvalidRequest
 from syndicator.house import House
+from syndicator.intake import robots
 from syndicator.intake.republished import Findings, Wanted, examine
 from syndicator.operations import audit
-from syndicator.outbound import Outbound
+from syndicator.outbound import CheckedUrl, Outbound
 from syndicator.render.plain import plain_text
+from syndicator.storage.queries import insert_once
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -36,21 +41,21 @@ def report(
 ) -> Republication:
     """Note that `publisher` published `story` at `url`, on a site of its own; reported again, only `check` changes.
 
-    `check` asks for the page to be looked at now and then; only pages on proven sites are. Raises InvalidRequest, AddressRefused.
+    `check` asks for the page to be looked at now and then; only pages on proven sites are. Raises InvalidRequest, AddressRefused,
+    and Conflict when there are too many.
     """
-    host = (urlsplit(outbound.check_url(url).url).hostname or "").lower()
-    if not any(_on(host, each) for each in publisher.domains):
+    if not any(_on(outbound.check_url(url).host, each) for each in publisher.domains):
         raise InvalidRequest("must be on one of the publisher's own sites", "url")
     digest = hashlib.sha256(url.encode()).hexdigest()
     known = select(Republication).where(
         Republication.publisher_id == publisher.id, Republication.story_id == story.id, Republication.url_hash == digest
     )
-    found = session.scalars(known.with_for_update()).one_or_none()
-    if found is None:
-        found = Republication(
-            public_id=new_id("rep_"), publisher=publisher, story=story, url=url, url_hash=digest, reported_at=at, findings={}
-        )
-        session.add(found)
+    if session.scalars(known).one_or_none() is None:
+        _require_room(session, publisher)
+        facts = {"publisher_id": publisher.id, "story_id": story.id, "url": url, "url_hash": digest, "reported_at": at}
+        new = {"public_id": new_id("rep_"), "check": False, "findings": {}, **facts}
+        insert_once(session, Republication, [new])  # two that report it at the same moment report one page
+    found = session.scalars(known.with_for_update(of=Republication)).one()
     if check and not found.check:
         found.next_check_at = at
     found.check = check
@@ -60,14 +65,20 @@ def report(
     return found
 
 
+def _require_room(session: Session, publisher: Publisher) -> None:
+    count = select(func.count()).select_from(Republication).where(Republication.publisher_id == publisher.id)
+    if (session.scalar(count) or 0) >= MOST_REPORTED:
+        raise Conflict(f"{MOST_REPORTED:,} pages have been reported, which is the most that are kept")
+
+
 def check_due(house: House, outbound: Outbound) -> int:
-    """Look at the pages that are due, one of each host at most; returns how many."""
+    """Look at the pages that are due, one of each publisher and host at most; returns how many."""
     at = house.clock()
     with house.sessions.begin() as session:
         due = _claim(session, at)
         wanted = {each.id: _wanted(house, each.story, session) for each in due}
     for each in due:
-        findings = _look(outbound, each.url, wanted[each.id])
+        findings = _look(outbound, each, wanted[each.id])
         with house.sessions.begin() as session:
             row = session.get_one(Republication, each.id, with_for_update=True)
             row.checked_at, row.findings = at, findings.record()
@@ -93,12 +104,16 @@ def republications_of(
 
 
 def _claim(session: Session, at: datetime) -> list[Republication]:
-    """Return what to look at now, not due again before tomorrow, so that nobody else looks too."""
+    """Return what to look at now, not due again before tomorrow, so that nobody else looks too. One page of each publisher, so
+    that whoever reported thousands keeps nobody waiting."""
+    first = (Republication.next_check_at, Republication.id)
+    turn = func.row_number().over(partition_by=Republication.publisher_id, order_by=first)
+    ranked = select(Republication.id, turn.label("turn")).where(Republication.next_check_at <= at).subquery()
     due = (
         select(Republication)
-        .where(Republication.next_check_at <= at)
+        .where(Republication.id.in_(select(ranked.c.id).where(ranked.c.turn == 1)), Republication.next_check_at <= at)
         .options(joinedload(Republication.publisher).selectinload(Publisher.domains), joinedload(Republication.story))
-        .order_by(Republication.next_check_at)
+        .order_by(*first)
         .limit(BATCH)
         .with_for_update(of=Republication, skip_locked=True)
     )
@@ -127,13 +142,29 @@ def _wanted(house: House, story: Story, session: Session) -> Wanted:
     )
 
 
-def _look(outbound: Outbound, url: str, wanted: Wanted) -> Findings:
+def _look(outbound: Outbound, page: Republication, wanted: Wanted) -> Findings:
+    """Fetch the page as a crawler in good standing would, and judge it."""
+
+    def on_its_sites(there: CheckedUrl) -> bool:
+        return any(domain.verified_at and _on(there.host, domain) for domain in page.publisher.domains)
+
     try:
-        answer = outbound.get(url, max_bytes=MAX_PAGE_BYTES, redirects=3)
+        if not _welcome(outbound, outbound.check_url(page.url), on_its_sites):
+            return Findings(status=0, present=False, fine=False, words="The site's robots.txt keeps us from the page.")
+        answer = outbound.get(page.url, max_bytes=MAX_PAGE_BYTES, redirects=3, may_follow=on_its_sites)
     except (AddressRefused, FetchFailed) as error:
         return Findings(status=0, present=False, fine=False, words=str(error))
     kind, robots = answer.headers.get("content-type", ""), answer.headers.get("x-robots-tag", "")
     return examine(answer.status, answer.body, kind, robots, wanted)
+
+
+def _welcome(outbound: Outbound, page: CheckedUrl, may_follow: Callable[[CheckedUrl], bool]) -> bool:
+    """Ask the site's robots.txt. None (4xx) welcomes; one that cannot be had (5xx) does not (RFC 9309, 2.3.1)."""
+    answer = outbound.get(urljoin(page.url, "/robots.txt"), max_bytes=robots.MAX_BYTES, may_follow=may_follow)
+    if answer.status != 200:
+        return 400 <= answer.status < 500 and answer.status != 429
+    target = page.url.partition("://")[2].partition("/")[2]
+    return robots.allows(answer.body.decode("utf-8", "replace"), outbound.product, f"/{target}")
 
 
 def _on(host: str, domain: PublisherDomain) -> bool:

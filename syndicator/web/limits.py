@@ -1,4 +1,5 @@
-"""Rate limits: one for each key, one for each address that has none; feeds apart. Told in RateLimit fields and Retry-After.
+"""Rate limits: one for each key, one for each address that has none; feeds and beacons apart. Told in RateLimit fields and
+Retry-After.
 
 RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10. A poll that sends validators costs next to nothing and is not counted,
 so that the readers behind one proxy do not hurt each other; public feeds do not even come here (poll_limits.py).
@@ -17,6 +18,7 @@ from syndicator.web.meter import Meter, Rate, Standing, network_of, read_rate
 
 UNCOUNTED = ("/assets/", "/healthz", "/readyz", "/metrics")
 FEEDS = ("/f/", "/feeds/")
+BEACONS = "/b/"
 
 
 class Told(NamedTuple):
@@ -56,6 +58,8 @@ def _asker() -> tuple[str, str] | None:
     if request.path.startswith(FEEDS):
         asks_again = "If-None-Match" in request.headers or "If-Modified-Since" in request.headers
         return None if asks_again else ("feed", network_of(request.remote_addr or ""))
+    if request.path.startswith(BEACONS):
+        return "beacon", network_of(request.remote_addr or "")
     if request.path.startswith("/v1/"):
         try:
             if key := caller().key:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from syndicator.domain.republications import BeaconDay, Republication
 from syndicator.domain.stories import Story
 from syndicator.operations.beacons import measured_audiences
 from syndicator.operations.eligibility import checklists, policy_of, record_of
-from syndicator.operations.republications import check_due
+from syndicator.operations.republications import BATCH, check_due
 from syndicator.outbound import Outbound
 from syndicator.render.notice import notice_html
 from tests.clocks import HandClock
@@ -96,17 +97,27 @@ def test_an_unknown_token_gets_the_same_picture_and_counts_nothing(desk: Desk, c
 class Site:
     """A publisher's site on loopback, whose one page is what a test says it is."""
 
-    def __init__(self, desk: Desk, publisher: Publisher, story: Story) -> None:
+    def __init__(self, desk: Desk, publisher: Publisher, story: Story, host: int = 1) -> None:
         self.canonical = DRAFT.canonical_url
         notice = notice_html(desk.house.terms)
         self.page = f"<html><head>{{canonical}}</head><body><p>By Lena Ortiz</p>{DRAFT.body_html}{notice}</body></html>"
         self.status = 200
-        self.receiver = Receiver(self.answer)
-        self.url = f"{self.receiver.url}/dam"
+        self.robots = ""
+        self.moved_to = ""
+        self.receiver = Receiver(self.answer, hosts=host)
+        self.url = f"{self.receiver.urls[-1]}/dam"
         with desk.house.sessions.begin() as session:
-            session.add(PublisherDomain(publisher_id=publisher.id, domain="127.0.0.1", verified_at=desk.house.clock()))
+            session.add(PublisherDomain(publisher_id=publisher.id, domain=f"127.0.0.{host}", verified_at=desk.house.clock()))
+
+    @property
+    def looks(self) -> int:
+        return sum(request.target == "/dam" for request in self.receiver.received)
 
     def answer(self, request: Received) -> Reply:
+        if request.target == "/robots.txt":
+            return Reply(body=self.robots.encode()) if self.robots else Reply(status=404)
+        if self.moved_to:
+            return Reply(status=301, headers=(("Location", self.moved_to),))
         canonical = f'<link rel="canonical" href="{self.canonical}">' if self.canonical else ""
         body = self.page.replace("{canonical}", canonical).encode()
         return Reply(status=self.status, headers=(("Content-Type", "text/html; charset=utf-8"),), body=body)
@@ -139,13 +150,13 @@ def test_a_faithful_copy_is_found_fine_and_looked_at_again_in_a_week(scene: Any,
     reported(scene, client)
     findings = looked(scene, client)
     assert (findings["fine"], findings["share"], findings["words"]) == (True, 1.0, "All as agreed.")
-    asked = len(scene[3].receiver.received)
+    assert scene[3].looks == 1
     clock.advance(timedelta(days=6))
     looked(scene, client)
-    assert len(scene[3].receiver.received) == asked
+    assert scene[3].looks == 1
     clock.advance(timedelta(days=1))
     looked(scene, client)
-    assert len(scene[3].receiver.received) == asked + 1
+    assert scene[3].looks == 2
 
 
 @pytest.mark.parametrize(
@@ -208,6 +219,64 @@ def test_only_pages_on_proven_sites_whose_owners_want_it_are_looked_at(scene: An
     assert site.receiver.received == []
     with desk.house.sessions() as session:
         assert len(session.scalars(select(Republication)).all()) == 1
+
+
+def test_a_site_whose_robots_txt_keeps_us_out_is_left_in_peace(scene: Any, client: FlaskClient, clock: HandClock) -> None:
+    site = scene[3]
+    site.robots = "User-agent: test\nDisallow: /"
+    reported(scene, client)
+    findings = looked(scene, client)
+    assert (findings["fine"], findings["words"]) == (False, "The site's robots.txt keeps us from the page.")
+    assert site.looks == 0
+    site.robots = "User-agent: *\nDisallow: /\n\nUser-agent: test\nAllow: /"
+    clock.advance(timedelta(days=1))
+    assert looked(scene, client)["fine"] is True
+
+
+def test_a_page_that_leads_off_its_publishers_sites_is_not_followed(scene: Any, client: FlaskClient, clock: HandClock) -> None:
+    site = scene[3]
+    with Receiver(hosts=2) as elsewhere:
+        site.moved_to = elsewhere.urls[1]
+        reported(scene, client)
+        assert looked(scene, client)["words"] == "could not fetch: redirect"
+        assert elsewhere.received == []
+
+
+def test_a_publisher_with_many_pages_keeps_no_other_waiting(scene: Any, client: FlaskClient) -> None:
+    desk, publisher, story, site = scene
+    key = key_of(desk.house, publisher)
+    for number in range(BATCH + 1):
+        order = {"story": story.public_id, "url": f"{site.url}?{number}", "check": True}
+        assert client.post("/v1/republications", json=order, headers=key).status_code == 201
+    other = desk.publisher()
+    mirror = Site(desk, other, story, host=2)
+    try:
+        reported((desk, other, story, mirror), client)
+        looked((desk, other, story, mirror), client)
+        assert [request.target for request in site.receiver.received] == ["/robots.txt", "/dam?0"]
+        assert mirror.looks == 1
+    finally:
+        mirror.receiver.close()
+
+
+def test_a_page_reported_twice_at_once_is_reported_once(scene: Any, client: FlaskClient) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(reported, scene, client.application.test_client()) for _ in range(4)]:
+            each.result()
+    with scene[0].house.sessions() as session:
+        assert len(session.scalars(select(Republication)).all()) == 1
+
+
+def test_views_at_the_same_moment_are_all_counted(desk: Desk, client: FlaskClient) -> None:
+    path = embed(desk, client, desk.publisher(), desk.publish().story)
+    app = client.application
+
+    def view(_: int) -> None:
+        assert app.test_client().get(path, headers=BROWSER).status_code == 200
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(view, range(80)))
+    assert days(desk) == [("other", 80)]
 
 
 @pytest.mark.parametrize(

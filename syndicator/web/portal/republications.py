@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from wtforms import BooleanField, StringField, URLField
 
 from syndicator.domain.stories import Rights
-from syndicator.errors import AddressRefused, InvalidRequest, StoryNotFound
+from syndicator.errors import AddressRefused, Conflict, InvalidRequest, StoryNotFound
 from syndicator.operations.beacons import views_of
 from syndicator.operations.explain import story_meant
 from syndicator.operations.republications import report, republications_of
@@ -48,7 +48,7 @@ def report_republication() -> ResponseReturnValue:
                 raise StoryNotFound(form.story.data or "")
             url, check = (form.url.data or "").strip(), bool(form.check.data)
             report(session, the_outbound(), own(session), story, url, check=check, actor=actor(), at=house.clock())
-    except (InvalidRequest, AddressRefused, StoryNotFound) as error:
+    except (InvalidRequest, AddressRefused, Conflict, StoryNotFound) as error:
         field = "story" if isinstance(error, StoryNotFound) else "url"
         form.blame(InvalidRequest(str(error), field))
         return _page(form, 422)
