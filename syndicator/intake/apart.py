@@ -40,7 +40,7 @@ def parse_apart(kind: Kind, content: bytes, origin: str, seconds: float) -> Pars
         done = subprocess.run(command, input=content, capture_output=True, timeout=seconds, env=environment, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as error:
         raise IntakeError(origin, f"parsing took longer than {seconds:g} seconds") from error
-    if done.returncode != 0 or len(done.stdout) > MAX_OUTPUT_BYTES:
+    if done.returncode != 0:
         raise IntakeError(origin, "parsing took too much memory or broke off")
     said = json.loads(done.stdout)
     if "error" in said:
@@ -83,7 +83,10 @@ def _main(kind: str, origin: str) -> None:
         said["site"] = parsed.site
     except InvalidRequest as error:
         said = {"error": str(error).removeprefix(f"{origin}: ")}
-    json.dump(said, sys.stdout, default=lambda value: value.isoformat())
+    told = json.dumps(said, default=lambda value: value.isoformat())
+    if len(told) > MAX_OUTPUT_BYTES:  # whoever waits for it keeps it in memory
+        told = json.dumps({"error": f"it holds more than {MAX_OUTPUT_BYTES:,} bytes of stories; take it in parts"})
+    sys.stdout.write(told)
 
 
 if __name__ == "__main__":

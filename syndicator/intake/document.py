@@ -17,6 +17,8 @@ from syndicator.intake.body import MAX_URL, safe_url
 from syndicator.intake.clean import MAX_BYLINES, MAX_HEADLINE, MAX_IMAGES, MAX_NAME, MAX_SUMMARY, MAX_TAG, MAX_TAGS
 
 MAX_JSON_DEPTH = 64
+# What becomes an object of its own takes 50 bytes and more, however few are written: three bytes of JSON can cost seventy.
+MAX_JSON_PARTS = {b"[": 200_000, b"{": 200_000, b'"': 4_000_000, b",": 4_000_000}
 
 
 def _written(value: object) -> object:
@@ -85,7 +87,9 @@ def parse_document(values: object, external_id: str) -> StoryDraft:
 
 
 def read_json(content: bytes | str) -> Any:
-    """Decode JSON from outside; raises InvalidRequest for what is malformed, nested deeper than 64, or no number (NaN)."""
+    """Decode JSON from outside; raises InvalidRequest for what is malformed, nested deeper than 64, of too many parts, or no
+    number (NaN)."""
+    require_few_parts(content if isinstance(content, bytes) else content.encode(errors="replace"))
     try:
         values = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -93,6 +97,12 @@ def read_json(content: bytes | str) -> Any:
     if _depth(values) > MAX_JSON_DEPTH:
         raise InvalidRequest(f"this JSON is nested deeper than {MAX_JSON_DEPTH}")
     return values
+
+
+def require_few_parts(content: bytes) -> None:
+    """Raise InvalidRequest for JSON that would take up many times the memory that it is long; nothing is decoded for it."""
+    if any(content.count(mark) > most for mark, most in MAX_JSON_PARTS.items()):
+        raise InvalidRequest("this JSON has too many parts")
 
 
 def _no_number(name: str) -> float:

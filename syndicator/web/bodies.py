@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import request
 
 from syndicator.errors import InvalidRequest
+from syndicator.intake.document import require_few_parts
 
 DEPTH = 64
 
 
 def json_body() -> object:
-    """Return the request's JSON, None if it is none. Raises InvalidRequest for one that is nested too deeply."""
+    """Return the request's JSON, None if it is none. Raises InvalidRequest for one that is nested too deeply or too intricate."""
+    require_few_parts(request.get_data())
     try:
         values: object = request.get_json(silent=True)
     except RecursionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import process_time
 from typing import Any
 
 import pytest
@@ -74,6 +75,15 @@ def test_what_is_no_document_is_refused(values: object) -> None:
 def test_hostile_json_is_refused(content: bytes | str) -> None:
     with pytest.raises(InvalidRequest):
         read_json(content)
+
+
+@pytest.mark.parametrize("piece", [b"[]", b"{}", b'""', b"0.1"])
+def test_json_that_would_take_many_times_its_length_in_memory_is_refused_undecoded(piece: bytes) -> None:
+    content = b"[" + b",".join([piece] * 5_000_000) + b"]"
+    began = process_time()
+    with pytest.raises(InvalidRequest, match="too many parts"):
+        read_json(content)
+    assert process_time() - began < 1
 
 
 def test_ordinary_json_is_read() -> None:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -205,10 +206,10 @@ def test_a_site_that_was_imported_first_is_pulled_under_the_same_stories(house: 
     file.write_bytes(export(item(7)))
     outbound = Outbound(house.config.outbound, "test")
     import_stories(house, outbound, [str(file)], actor="editor")
-    order = {"kind": SourceKind.WORDPRESS, "url": "https://www.news.example/", "section": "", "every_seconds": None}
+    order: dict[str, Any] = {"section": "", "every_seconds": None, "credentials": "", "actor": "editor", "at": house.clock()}
     with house.sessions.begin() as session:
-        facts = {"credentials": "", "actor": "editor", "at": house.clock()}
-        added = add_source(session, house, outbound, name="Our site", **order, **facts)
+        address = "https://www.news.example/"
+        added = add_source(session, house, outbound, kind=SourceKind.WORDPRESS, url=address, name="Our site", **order)
         publish_story(session, house, added, StoryDraft(external_id="7", headline="A", body_html="<p>B</p>"), at=house.clock())
     with house.sessions() as session:
         story = session.scalars(select(Story)).one()
