@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from secrets import token_hex
 from time import monotonic
@@ -26,7 +27,7 @@ from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import acknowledge, decide, keep_time, links, republications, sign_in, tidy, try_logins
+from syndicator.operations import acknowledge, decide, keep_time, links, pictures, republications, sign_in, tidy, try_logins
 from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.order_jobs import list_jobs, take_orders
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 RENEW_SECONDS = 10.0
 RECORD_SECONDS = 60.0
 BELL_SECONDS = 0.25
+PULLS_AT_ONCE = 4
 ORDER_SECONDS = 2.0
 
 
@@ -66,8 +68,9 @@ def _in_transaction(verb: Callable[[Session, House], int], words: str) -> Callab
 def _pull_sources(house: House, outbound: Outbound) -> str:
     with house.sessions() as session:
         due = due_sources(session, house.clock())
-    for source_id in due:
-        pull_source(house, outbound, source_id)
+    with ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull") as pool:  # one that hangs keeps no other waiting
+        for pulled in [pool.submit(pull_source, house, outbound, source_id) for source_id in due]:
+            pulled.result()
     return f"{len(due)} sources pulled" if due else ""
 
 
@@ -96,6 +99,7 @@ def _forget_old(session: Session, house: House) -> int:
         forget_requests(session, at=house.clock())
         + links.forget_old(session, at=house.clock())
         + sign_in.forget_old(session, at=house.clock())
+        + pictures.forget_pictures(session, at=house.clock())
     )
 
 
@@ -141,7 +145,7 @@ JOBS = (
         ),
     ),
     Job("remind", 600, _in_transaction(lambda session, house: remind(session, house, at=house.clock()), "reminders written")),
-    Job("forget-old-sign-ins", 3600, _in_transaction(_forget_old, "old links, tries and sign-ins deleted")),
+    Job("forget-old-sign-ins", 3600, _in_transaction(_forget_old, "old links, tries, sign-ins and unused pictures deleted")),
     Job(
         "lift-embargoes",
         2,

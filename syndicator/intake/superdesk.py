@@ -1,14 +1,15 @@
 """Superdesk's HTTP Push: ninjs 1.x as Superdesk writes it becomes a draft and a status; the signature is checked over raw bytes.
 
 Superdesk signs with HMAC-SHA1 of the body; `sha256=` is taken too. A sender that adds `X-Superdesk-Timestamp` signs
-`TIMESTAMP.BODY`, and is held to five minutes. Members that we have no place for are passed over. Knows no Flask and no database.
+`TIMESTAMP.BODY`, and is held to five minutes. Members that we have no place for are passed over. Pictures may be pushed too, as
+assets; a rendition then names one instead of an address. Knows no Flask and no database.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,8 +50,11 @@ def signature_holds(key: str, body: bytes, signature: str, timestamp: str, at: d
     return hmac.compare_digest(hmac.new(key.encode(), body, digest).hexdigest(), given.lower())
 
 
-def read_push(item: object, newsroom: str) -> Pushed:
-    """Return the draft in a ninjs 1.x object. Raises InvalidRequest naming the member that does not fit."""
+def read_push(item: object, newsroom: str, address_of: Callable[[str], str] = lambda _media: "") -> Pushed:
+    """Return the draft in a ninjs 1.x object; `address_of` tells where an asset that was pushed is to be had, if it was.
+
+    Raises InvalidRequest naming the member that does not fit.
+    """
     if not isinstance(item, dict):
         raise InvalidRequest("the body must be a ninjs object")
     guid = _text(item, "guid") or _text(item, "uri")
@@ -76,7 +80,7 @@ def read_push(item: object, newsroom: str) -> Pushed:
         embargoed_until=_instant(item, "embargoed"),
         expires_at=_instant(item, "expires"),
         ednote=_text(item, "ednote"),
-        images=tuple(_pictures(item, newsroom)),
+        images=tuple(_pictures(item, newsroom, address_of)),
     )
     return Pushed(draft, status)
 
@@ -88,7 +92,7 @@ def _byline(item: dict[str, Any]) -> list[str]:
     return list(_names(item, "authors"))
 
 
-def _pictures(item: dict[str, Any], newsroom: str) -> Iterator[Image]:
+def _pictures(item: dict[str, Any], newsroom: str, address_of: Callable[[str], str]) -> Iterator[Image]:
     """Yield the pictures with their credits; one is cleared only when the credit is the newsroom's own."""
     associations = item.get("associations")
     for picture in associations.values() if isinstance(associations, dict) else []:
@@ -96,11 +100,17 @@ def _pictures(item: dict[str, Any], newsroom: str) -> Iterator[Image]:
             continue
         renditions = picture.get("renditions")
         chosen = [renditions.get(name) for name in ("original", "baseImage", "viewImage")] if isinstance(renditions, dict) else []
-        href = next((each["href"] for each in chosen if isinstance(each, dict) and isinstance(each.get("href"), str)), "")
+        addresses = [address for each in chosen if isinstance(each, dict) for address in _addresses(each, address_of)]
         credit = _text(picture, "copyrightholder") or _text(picture, "byline")
-        if href:
+        if addresses:
             rights = Rights.FREE if cleared(credit, newsroom) else Rights.NONE
-            yield Image(url=href, caption=_text(picture, "description_text"), credit=credit, rights=rights)
+            yield Image(url=addresses[0], caption=_text(picture, "description_text"), credit=credit, rights=rights)
+
+
+def _addresses(rendition: dict[str, Any], address_of: Callable[[str], str]) -> list[str]:
+    """Where a rendition is to be had: with us, if it was pushed, or else where Superdesk says."""
+    media, href = (value if isinstance(value := rendition.get(name), str) else "" for name in ("media", "href"))
+    return [address for address in (address_of(media) if media else "", href) if address]
 
 
 def _text(item: dict[str, Any], name: str) -> str:

@@ -12,6 +12,7 @@ from syndicator.domain.stories import PubStatus, SourceKind
 from syndicator.errors import Conflict, StoryNotFound
 from syndicator.house import House
 from syndicator.intake.superdesk import Pushed
+from syndicator.operations.pictures import note_uses
 from syndicator.operations.publish import Published, publish_story
 from syndicator.operations.withdraw import kill_story, take_down
 from syndicator.storage.queries import find_story_of, insert_new, source_called
@@ -26,7 +27,9 @@ def take_push(session: Session, house: House, signed: bytes, pushed: Pushed, *, 
         raise Conflict("this very push has been taken already")
     source = source_called(session, SOURCE, SourceKind.SUPERDESK)
     if pushed.status is PubStatus.USABLE:
-        return publish_story(session, house, source, pushed.draft, at=at)
+        published = publish_story(session, house, source, pushed.draft, at=at)
+        note_uses(session, house, published.story)
+        return published
     story = find_story_of(session, source.id, pushed.draft.external_id)
     if story is None:
         raise StoryNotFound(pushed.draft.external_id)  # withdrawn before we ever had it

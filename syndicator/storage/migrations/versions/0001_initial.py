@@ -202,6 +202,20 @@ def upgrade() -> None:
     op.create_index(op.f("ix_publishers_email"), "publishers", ["email"], unique=False)
     op.create_index(op.f("ix_publishers_name_look"), "publishers", ["name_look"], unique=False)
     op.create_table(
+        "pushed_pictures",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("media_id", sa.String(length=200), nullable=False),
+        sa.Column("media_type", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pushed_pictures")),
+        sa.UniqueConstraint("media_id", name=op.f("uq_pushed_pictures_media_id")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_pushed_pictures_public_id")),
+    )
+    op.create_index("ix_pushed_pictures_at", "pushed_pictures", ["at"], unique=False)
+    op.create_table(
         "pushes_taken",
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -728,6 +742,15 @@ def upgrade() -> None:
     op.create_index("ix_feed_entries_order", "feed_entries", ["feed", "left_at", "published_at", "story_id"], unique=False)
     op.create_index("ix_feed_entries_story", "feed_entries", ["story_id"], unique=False)
     op.create_table(
+        "picture_uses",
+        sa.Column("picture_id", sa.Integer(), nullable=False),
+        sa.Column("story_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["picture_id"], ["pushed_pictures.id"], name=op.f("fk_picture_uses_picture_id")),
+        sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_picture_uses_story_id")),
+        sa.PrimaryKeyConstraint("picture_id", "story_id", name=op.f("pk_picture_uses")),
+    )
+    op.create_index("ix_picture_uses_story", "picture_uses", ["story_id"], unique=False)
+    op.create_table(
         "receipts",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("jti", sa.String(length=32), nullable=False),
@@ -1106,6 +1129,8 @@ def downgrade() -> None:
     op.drop_table("republications")
     op.drop_index("ix_receipts_publisher", table_name="receipts")
     op.drop_table("receipts")
+    op.drop_index("ix_picture_uses_story", table_name="picture_uses")
+    op.drop_table("picture_uses")
     op.drop_index("ix_feed_entries_story", table_name="feed_entries")
     op.drop_index("ix_feed_entries_order", table_name="feed_entries")
     op.drop_index(
@@ -1202,6 +1227,8 @@ def downgrade() -> None:
     op.drop_index("ix_remembered_requests_claimed", table_name="remembered_requests")
     op.drop_table("remembered_requests")
     op.drop_table("pushes_taken")
+    op.drop_index("ix_pushed_pictures_at", table_name="pushed_pictures")
+    op.drop_table("pushed_pictures")
     op.drop_index(op.f("ix_publishers_name_look"), table_name="publishers")
     op.drop_index(op.f("ix_publishers_email"), table_name="publishers")
     op.drop_table("publishers")
