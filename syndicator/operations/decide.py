@@ -67,7 +67,9 @@ def ask(
     session: Session, house: House, public_id: str, *, version: int, question: str, letter: str, reviewer: str, at: datetime
 ) -> Application:
     """Ask the applicant for more; it answers in place."""
-    question = _needed(question, "reason")
+    if not question.strip():
+        raise InvalidRequest("Write what you need to know.", "reason")
+    question = question.strip()
     application = _as_shown(session, public_id, version)
     refuse_own(session, application.publisher, reviewer, granting=False)
     before = _move(application, ApplicationState.MORE_INFO, at)

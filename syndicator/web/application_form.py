@@ -58,10 +58,6 @@ class ApplicationForm(PageForm):
         """What was typed, by the names of Answers."""
         return {name: self[name].data or "" for name in Answers.model_fields}
 
-    @property
-    def faulty(self) -> list[Any]:
-        return [field for field in self if field.errors]
-
 
 SECTIONS = (
     ("You", "", ("organisation", "legal_name", "country", "languages")),

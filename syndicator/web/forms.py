@@ -21,6 +21,11 @@ class PageForm(Form):
     def hidden_tag(self) -> Markup:
         return form_token_field()
 
+    @property
+    def faulty(self) -> list[Any]:
+        """The fields with something wrong."""
+        return [field for field in self if field.errors]
+
     def blame(self, error: InvalidRequest) -> None:
         """Show what an operation refused at the field it names, or at the first one."""
         field = self[error.field] if error.field is not None and error.field in self else next(iter(self))

@@ -152,7 +152,10 @@ STATUS_WORDS = {
     400: ("That request made no sense to us", "Something in the address or the form was not as we expect it."),
     404: ("There is nothing here", "The address may be mistyped, or what it named has not been published."),
     405: ("That cannot be done here", "This address does not take that kind of request."),
-    413: ("That is too large", "What you sent is larger than we take."),
+    413: (
+        "That is too large",
+        "What you sent is larger than we take, and nothing of it was kept. Please go back, and send less.",
+    ),
     429: ("A little slower, please", "Too many requests came from your address. Wait a minute and try again."),
     500: ("Something broke on our side", "It has been written to our log. Please try again in a while."),
     503: ("Back in a moment", "The service cannot answer just now. Please try again in a while."),

@@ -158,7 +158,7 @@ def test_a_publisher_comes_from_the_form_to_its_approval(
     desk.get_by_role("link", name="Courier Media").click()
     looked_at(desk, "desk-application")
     desk.locator("summary", has_text="Ask for more").click()
-    desk.locator(".verb.ask").get_by_label("Reason").fill("Whose figure is this?")
+    desk.locator(".verb.ask").get_by_label("Question").fill("Whose figure is this?")
     desk.get_by_role("button", name="Send the question").click()
     desk.get_by_text("Asked.", exact=False).first.wait_for()
     assert "Whose figure is this?" in newest_letter(house)

@@ -149,6 +149,9 @@ def test_without_the_tick_the_terms_are_not_accepted(stage: Stage) -> None:
     answer = browser.post("/portal/terms", {"version": "2026-01", "signer": "Chief"}, page="/portal/terms")
     assert answer.status_code == 422
     assert "Please tick this" in answer.text
+    answer = browser.post("/portal/terms", {"version": "2026-01"}, page="/portal/terms")
+    assert "Please tick this" in answer.text
+    assert "Say who signs" in answer.text
     assert stage.counted(TermsAcceptance) == 0
 
 
@@ -281,6 +284,53 @@ def test_an_impossible_term_is_refused(stage: Stage, days: str) -> None:
     application = stage.applicants.submitted()
     answer = decided(stage.reviewer(), application, "approve", days=days, reason="x", letter="y")
     assert (answer.status_code, "1 to 3660" in answer.text) == (422, True)
+
+
+def test_a_question_is_offered_with_what_is_still_open_and_a_no_is_read_by_the_applicant(stage: Stage) -> None:
+    application = stage.applicants.submitted(proven=False, corrections_url="")
+    rita, owner = stage.reviewer(), stage.owner_of(application)
+    page = shown(rita.get(f"/desk/applications/{application.public_id}"))
+    question = page.xpath('//textarea[@name="ask-reason"]')[0].text
+    assert "Prove that the sites are yours" in question
+    assert "Give the page that says how you correct mistakes." in question
+    waiting = stage.applicants.submitted(organisation="Evening News")
+    decided(rita, application, "decline", reason="Nothing is proven.", letter="Sorry.\n\n[reason]")
+    assert f"/desk/applications/{waiting.public_id}" in rita.get(f"/desk/applications/{application.public_id}").text
+    assert "Nothing is proven." in owner.get("/portal/application").text
+    owner.post("/portal/application/begin", page="/portal/application")
+    assert "Nobody has seen this yet" in owner.get("/portal/application").text
+
+
+def test_nobody_vouches_for_a_site_without_saying_how_they_know(stage: Stage) -> None:
+    application = stage.applicants.submitted(proven=False)
+    rita, path = stage.reviewer(), f"/desk/applications/{application.public_id}"
+    [site] = application.answers["sites"]
+    rita.post(f"{path}/sites/{site}/vouch", {"reason": "  "}, page=path)
+    assert "Say how you know" in rita.get(path).text
+    rita.post(f"{path}/sites/{site}/vouch", {"reason": "Called their switchboard."}, page=path)
+    assert "counts as proven, by your word" in rita.get(path).text
+
+
+def test_the_page_says_who_cannot_approve_and_why(stage: Stage) -> None:
+    application = stage.applicants.submitted(sites="newsroom.example")
+    page = stage.reviewer().get(f"/desk/applications/{application.public_id}")
+    assert "Somebody else has to approve it" in page.text
+    assert "approve-reason" not in page.text
+    assert "decline-reason" in page.text
+
+
+def test_a_change_that_comes_after_the_decision_is_told_and_not_an_error(stage: Stage) -> None:
+    application = stage.applicants.draft()
+    browser = stage.owner_of(application)
+    page = "/portal/application"
+    with stage.house.sessions.begin() as session:
+        stored = session.get_one(Application, application.id)
+        stored.state, stored.decided_at = ApplicationState.DECLINED, stage.clock.now
+    figure = {"site": application.answers["sites"][0], "unique_visitors": "5", "first_month": "2026-04"}
+    figure |= {"last_month": "2026-06", "source": "Analytics"}
+    for path, form in (("/portal/application", {**ANSWERS, "do": "save"}), ("/portal/application/figures", figure)):
+        assert browser.post(path, form, page="/account/").status_code == 303
+        assert "cannot be changed now" in browser.get(page).text
 
 
 def test_a_reviewer_who_is_the_applicant_is_refused_on_the_page_too(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from wtforms import IntegerField, StringField, TextAreaField
 from syndicator.domain.accounts import StaffRole
 from syndicator.domain.answers import Answers
 from syndicator.domain.applications import Application, ApplicationState
+from syndicator.domain.eligibility import Checklist
 from syndicator.domain.publishers import NEXT_STATES, PublisherState
 from syndicator.errors import Conflict, InvalidRequest
 from syndicator.operations import application_queue as queue
@@ -39,6 +40,10 @@ class DecisionForm(PageForm):
 
     reason = TextAreaField("Reason", description="The publisher reads it.", render_kw={"rows": 2})
     letter = TextAreaField("Letter", description="[reason] stands for the reason above.", render_kw={"rows": 9})
+
+
+class QuestionForm(DecisionForm):
+    reason = TextAreaField("Question", description="The applicant reads it, and answers in place.", render_kw={"rows": 4})
 
 
 class ApprovalForm(DecisionForm):
@@ -140,7 +145,7 @@ def approve_application(application_id: str) -> ResponseReturnValue:
 @desk.post("/applications/<application_id>/ask")
 @staff_required(StaffRole.LICENSING)
 def ask_applicant(application_id: str) -> ResponseReturnValue:
-    form = DecisionForm(prefix="ask-")
+    form = QuestionForm(prefix="ask-")
 
     def ask(session: Session, public_id: str, version: int) -> str:
         question, letter = form.reason.data or "", form.letter.data or ""
@@ -253,7 +258,8 @@ def _page(application_id: str, *, wrong: tuple[str, DecisionForm] | None = None)
     with reading(house.sessions) as session:
         application = decide.get_application(session, application_id)
         publisher = application.publisher
-        forms = _forms(application, at)
+        judged = eligibility.checklists(session, eligibility.policy_of(house.config), [publisher], at=at)[publisher.id]
+        forms = _forms(application, judged, at)
         if wrong is not None:
             forms[wrong[0]] = wrong[1]
         return render_template(
@@ -261,7 +267,7 @@ def _page(application_id: str, *, wrong: tuple[str, DecisionForm] | None = None)
             application=application,
             publisher=publisher,
             answers=Answers(**application.answers),
-            checklist=eligibility.checklists(session, eligibility.policy_of(house.config), [publisher], at=at)[publisher.id],
+            checklist=judged,
             remarks=resemblance.remarks_on(session, publisher),
             figures=evidence.figures_of(session, publisher.id),
             decisions=queue.decisions_of(session, publisher.id),
@@ -277,8 +283,8 @@ def _page(application_id: str, *, wrong: tuple[str, DecisionForm] | None = None)
         )
 
 
-def _forms(application: Application, at: datetime) -> dict[str, DecisionForm]:
-    """The three decisions, their letters filled in."""
+def _forms(application: Application, checklist: Checklist, at: datetime) -> dict[str, DecisionForm]:
+    """The three decisions, their letters filled in, and the question with what is still open."""
     house, name = the_house(), application.publisher.name
     letters = {verb: decide.letter_for(verb, house, name) for verb in VERBS}
     days = house.config.eligibility.term_days
@@ -287,7 +293,9 @@ def _forms(application: Application, at: datetime) -> dict[str, DecisionForm]:
     approval.days.description = f"From now; the policy's term of {days} days ends on {end:%B} {end.day}, {end.year}."
     return {
         "approve": approval,
-        "ask": DecisionForm(prefix="ask-", data={"letter": letters["ask"]}),
+        "ask": QuestionForm(
+            prefix="ask-", data={"letter": letters["ask"], "reason": "\n".join(item.todo for item in checklist.open)}
+        ),
         "decline": DecisionForm(prefix="decline-", data={"letter": letters["decline"]}),
     }
 

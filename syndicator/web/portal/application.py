@@ -17,7 +17,7 @@ from syndicator.domain.accounts import MemberRole
 from syndicator.domain.answers import Answers, read_answers
 from syndicator.domain.applications import Application, ApplicationState
 from syndicator.domain.publishers import Publisher
-from syndicator.domain.uploads import ACCEPT, WORDS
+from syndicator.domain.uploads import ACCEPT, MOST_BYTES, WORDS
 from syndicator.errors import Conflict, InvalidForm
 from syndicator.operations import apply, eligibility, evidence, prove_domains
 from syndicator.operations.application_queue import decision_on
@@ -49,7 +49,11 @@ class FigureForm(PageForm):
     last_month = StringField("To", description="A month, such as 2026-06.", render_kw={"type": "month"})
     source = StringField("Source", description="Such as Google Analytics or Comscore.")
     link = URLField("Public link that shows it")
-    file = FileField("Report or screenshot", description=f"Up to 3 MB: {WORDS}.", render_kw={"accept": ACCEPT})
+    file = FileField(
+        "Report or screenshot",
+        description=f"Up to {MOST_BYTES // 1_000_000} MB: {WORDS}.",
+        render_kw={"accept": ACCEPT, "data-most-bytes": MOST_BYTES},
+    )
 
     def given(self) -> FigureGiven:
         """What was typed, checked as far as numbers, months and addresses go; raises InvalidForm."""

@@ -11,7 +11,7 @@ from wtforms import BooleanField, HiddenField, StringField
 from syndicator.domain.accounts import MemberRole
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.terms import LicenseVersion
-from syndicator.errors import Conflict, InvalidRequest
+from syndicator.errors import Conflict, InvalidForm, InvalidRequest
 from syndicator.operations import audit, terms
 from syndicator.render.notice import notice_html
 from syndicator.storage.engine import reading
@@ -26,6 +26,14 @@ class TermsForm(PageForm):
     signer = StringField("Your name and position", render_kw={"autocomplete": "name"})
     agree = BooleanField("I may do this for the publisher, and I accept these terms for it.")
 
+    def require_all(self) -> None:
+        """Raise InvalidForm that names everything that is missing, so that nobody is sent back twice."""
+        faults = {} if self.agree.data else {"agree": "Please tick this, or leave the page."}
+        if not (self.signer.data or "").strip():
+            faults["signer"] = "Say who signs: your name and position."
+        if faults:
+            raise InvalidForm(faults)
+
 
 @portal.get("/terms")
 @member_required()
@@ -38,8 +46,7 @@ def terms_page() -> ResponseReturnValue:
 def accept_terms() -> ResponseReturnValue:
     form, house, at = TermsForm(), the_house(), the_house().clock()
     try:
-        if not form.agree.data:
-            raise InvalidRequest("Please tick this, or leave the page.", "agree")
+        form.require_all()
         with house.sessions.begin() as session:
             publisher = session.get_one(Publisher, mine().publisher_id, with_for_update={"of": Publisher})
             where = browser()
@@ -57,6 +64,9 @@ def accept_terms() -> ResponseReturnValue:
             audit.record(
                 session, actor(), "terms.accept", publisher.public_id, at=at, version=form.version.data, signer=form.signer.data
             )
+    except InvalidForm as error:
+        form.blame_all(error)
+        return _page(form), 422
     except (InvalidRequest, Conflict) as error:
         form.blame(error if isinstance(error, InvalidRequest) else InvalidRequest(str(error), "agree"))
         form.version.data = house.config.license.version

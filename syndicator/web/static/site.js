@@ -1,6 +1,7 @@
 // Copy buttons, and parts of a page that wait for an answer. Without this file, or without a clipboard, every link still leads
 // to what it would copy or show.
 //
+// data-most-bytes      a file field says at once that a file is too large, before it has travelled
 // data-watch           this part, by its id, is taken anew from its page every few seconds until it waits no more
 // data-copy            the text itself
 // data-copy-from       an address whose text is fetched and copied; data-copy-as="text/html" copies it as formatted text
@@ -70,3 +71,18 @@ async function watch(part, looks) {
 }
 
 for (const part of document.querySelectorAll("[data-watch]")) watch(part, LOOKS);
+
+function refuseLarge(event) {
+  const field = event.currentTarget;
+  const most = Number(field.dataset.mostBytes);
+  const note = field.parentElement.querySelector("[data-too-large]") ?? document.createElement("p");
+  const large = [...field.files].find((file) => file.size > most);
+  note.className = "error";
+  note.dataset.tooLarge = "";
+  note.setAttribute("role", "alert");
+  note.textContent = large ? `${large.name} is larger than ${most / 1e6} MB. Please choose a smaller file.` : "";
+  if (large) field.value = "";
+  field.after(note);
+}
+
+for (const field of document.querySelectorAll("[data-most-bytes]")) field.addEventListener("change", refuseLarge);
