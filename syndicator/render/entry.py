@@ -86,6 +86,11 @@ class Entry:
         return self.canonical_url if self.canonical_url.startswith(("https://", "http://")) and not self.withdrawn else ""
 
     @property
+    def canonical(self) -> str:
+        """The one address that search engines should show for all copies: the original, else its page here."""
+        return self.original_url or self.url
+
+    @property
     def authors(self) -> tuple[str, ...]:
         """The names of the byline, each in one line; a withdrawn story has none."""
         return () if self.withdrawn else tuple(name for name in (" ".join(name.split()) for name in self.byline) if name)

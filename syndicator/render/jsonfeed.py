@@ -79,7 +79,9 @@ def render_item(entry: Entry, terms: Terms, *, full: bool = True, language: str 
                 "contact": terms.contact_email,
                 "pub_status": entry.status.value,
                 "version": entry.version,
-                "canonical_url": entry.original_url,
+                "canonical_url": entry.canonical,
+                "embargoed_until": entry.embargoed_until and rfc3339(entry.embargoed_until),
+                "expires": entry.expires and rfc3339(entry.expires),
                 "content": "full" if whole else "summary",
             },
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 from syndicator.domain.stories import Image
 from syndicator.render.entry import Entry, Terms, terms_beside
-from syndicator.render.notice import text_with_notice, title_of
+from syndicator.render.notice import embargo, text_with_notice, title_of
 from syndicator.render.plain import cleaned, one_line, present, rfc3339, summary_of
 from syndicator.render.rights import copyright_notice
 
@@ -46,7 +46,8 @@ def describe_jsonld(entry: Entry, terms: Terms) -> dict[str, Any]:
         "copyrightNotice": copyright_notice(entry, terms),
         "copyrightYear": entry.published.year,
         "copyrightHolder": newsroom,
-        "creativeWorkStatus": entry.status.value if entry.withdrawn else None,
+        "creativeWorkStatus": entry.status.value,
+        "conditionsOfAccess": embargo(entry),
     }
     if not entry.withdrawn:
         known |= _content(entry, terms)

@@ -1,7 +1,8 @@
 """A story as NewsML-G2 2.35 (IPTC), power conformance, valid against IPTC's XSD.
 
-The body is XHTML inside `inlineXML`, with the notice at its foot; a withdrawn story has its status and no content set. QCodes
-(`stat:`, `ninat:`) are resolved by the catalog named in the document.
+The body is XHTML inside `inlineXML`, with the pictures before it, the notice at its foot, and the canonical address in its head;
+a withdrawn story has its status and no content set. QCodes (`stat:`, `ninat:`, `irel:`) are resolved by the catalog named in the
+document.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 
 from lxml import etree
 
-from syndicator.render.elements import XML, add, image_type
+from syndicator.render.elements import XML, add
 from syndicator.render.entry import Entry, Terms, terms_beside
+from syndicator.render.html import figure
 from syndicator.render.notice import editors_note, html_with_notice, title_of
 from syndicator.render.plain import cleaned, html_tree, rfc3339, summary_of
 from syndicator.render.rights import ODRL, copyright_notice, usage_terms
@@ -72,6 +74,7 @@ def _add_item_meta(item: Any, entry: Entry, terms: Terms) -> None:
         add(meta, _g2("edNote"), note)
     if entry.expires:
         add(meta, _g2("expires"), rfc3339(entry.expires))
+    add(meta, _g2("link"), rel="irel:seeAlso", href=entry.canonical, contenttype="text/html")
 
 
 def _add_content_meta(item: Any, entry: Entry) -> None:
@@ -92,12 +95,11 @@ def _add_content(item: Any, entry: Entry, terms: Terms) -> None:
     contents = add(item, _g2("contentSet"))
     inline = add(contents, _g2("inlineXML"), contenttype="application/xhtml+xml")
     page = etree.SubElement(inline, f"{{{XHTML}}}html", nsmap={None: XHTML})  # type: ignore[dict-item]
-    add(add(page, f"{{{XHTML}}}head"), f"{{{XHTML}}}title", title_of(entry))
-    body = add(page, f"{{{XHTML}}}body")
-    _copy(html_tree(html_with_notice(entry, terms)), body)
-    for image in entry.images:
-        picture = add(body, f"{{{XHTML}}}p")
-        add(picture, f"{{{XHTML}}}img", src=image.url, alt=image.caption or image.credit or image_type(image.url))
+    head = add(page, f"{{{XHTML}}}head")
+    add(head, f"{{{XHTML}}}title", title_of(entry))
+    add(head, f"{{{XHTML}}}link", rel="canonical", href=entry.canonical)
+    add(head, f"{{{XHTML}}}link", rel="license", href=terms.license_url)
+    _copy(html_tree("\n".join([*map(figure, entry.images), html_with_notice(entry, terms)])), add(page, f"{{{XHTML}}}body"))
 
 
 def _copy(source: Any, target: Any) -> None:

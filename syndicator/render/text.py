@@ -1,10 +1,11 @@
-"""A story as plain text, to be read, mailed or pasted: headline, byline, body, its links, where it came from, the notice."""
+"""A story as plain text, to be read, mailed or pasted: headline, byline, body, its links, whence and whose it is, the notice."""
 
 from __future__ import annotations
 
 from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.notice import body_text, notice_text, title_of
 from syndicator.render.plain import cleaned, links_of, rfc3339
+from syndicator.render.rights import copyright_notice
 
 
 def render_text(entry: Entry, terms: Terms) -> str:
@@ -12,10 +13,10 @@ def render_text(entry: Entry, terms: Terms) -> str:
     entry, terms = cleaned(entry), cleaned(terms_beside(entry, terms))
     parts = [
         title_of(entry),
-        f"{byline(entry, terms)}\n{rfc3339(entry.published)}",
+        f"{byline(entry, terms)}\n{rfc3339(entry.published)}, version {entry.version} ({entry.status.value})",
         body_text(entry),
         _links(entry),
-        f"First published at {entry.original_url}" if entry.original_url else "",
+        _origin(entry, terms),
         notice_text(terms),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -28,6 +29,11 @@ def byline(entry: Entry, terms: Terms) -> str:
     *others, last = entry.authors
     joined = f"{', '.join(others)} and {last}" if others else last
     return f"By {joined}, {terms.newsroom}"
+
+
+def _origin(entry: Entry, terms: Terms) -> str:
+    rights = copyright_notice(entry, terms)
+    return rights if entry.withdrawn else f"First published at {entry.canonical}\n{rights}"
 
 
 def _links(entry: Entry) -> str:

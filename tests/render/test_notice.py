@@ -72,17 +72,22 @@ def test_a_correction_and_an_embargo_are_told_in_the_body() -> None:
 def test_the_plain_text_reads_well() -> None:
     assert render_text(entry(), TERMS) == (
         "County board delays vote at AT&T plant: “no” 😀\n\n"
-        "By Jane Roe and John Doe, Example News Foundation\n2026-11-20T12:00:00Z\n\n"
+        "By Jane Roe and John Doe, Example News Foundation\n2026-11-20T12:00:00Z, version 2 (usable)\n\n"
         "The board met on Friday.\n\nIt did not vote.\n\n"
         "Links in this story:\n- met: https://board.example/minutes\n\n"
-        "First published at https://news.example/board-delays-vote\n\n"
+        "First published at https://news.example/board-delays-vote\n© 2026 Example News Foundation\n\n"
         f"{TERMS.notice_text}\nFree-use license: {TERMS.license_url}\n"
     )
 
 
 def test_the_html_can_be_pasted_with_or_without_its_headline() -> None:
     whole = render_html(entry(), TERMS)
-    assert whole.startswith('<article class="syndicated-story" lang="en-US">\n<h1>County board delays vote at AT&amp;T plant')
+    head, _, rest = whole.partition("\n")
+    assert head == (
+        '<article class="syndicated-story" lang="en-US" data-uri="tag:wire.example,2026:story/1" data-version="2" '
+        'data-status="usable">'
+    )
+    assert rest.startswith("<h1>County board delays vote at AT&amp;T plant")
     assert "<figcaption>The board (J. Doe/Example)</figcaption>" in whole
     assert '<a href="https://news.example/board-delays-vote">' in whole
     assert "<h1>" not in render_html(entry(), TERMS, headline=False)
