@@ -1,11 +1,13 @@
 """The license as ODRL 2.2 policies in JSON-LD: an Offer to publishers, and one about text and data mining (TDMRep).
 
 An Offer grants nothing by itself; the right exists only for an approved publisher. ODRL has no word for a large audience, so the
-operand is our own, named in the profile that every policy refers to.
+operand is our own, named in the profile that every policy refers to. What else it has no word for is said in words, as Dublin
+Core terms (`dct:`), which its context knows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,39 +23,26 @@ USES = ("reproduce", "distribute", "display")
 NEVER = ("sell", "grantUse")
 
 
-def license_offer(terms: Terms, minimum_audience: int) -> dict[str, Any]:
-    """Return the free-use license as an Offer to publishers of at least `minimum_audience` monthly unique visitors."""
+def license_offer(terms: Terms, duties: Sequence[str], minimum_audience: int | None = None) -> dict[str, Any]:
+    """Return the free-use license as an Offer to approved publishers, of at least `minimum_audience` monthly unique visitors."""
     profile = f"{terms.base_url}/license"
     stories = f"{terms.base_url}/stories/"
+    publishers: dict[str, Any] = {"@type": "PartyCollection", "source": terms.apply_url}
+    if minimum_audience is not None:
+        large = _constraint(f"{profile}#monthlyUniqueVisitors", "gteq", str(minimum_audience), "integer")
+        publishers["refinement"] = [large]
     return {
         "@context": CONTEXT,
         "@type": "Offer",
         "uid": terms.license_url,
         "profile": profile,
         "conflict": "prohibit",
+        "dct:title": f"{terms.license_title}, version {terms.license_version}",
+        "dct:description": "\n".join(duties),
         "assigner": terms.base_url,
-        "permission": [
-            {
-                "target": stories,
-                "action": list(USES),
-                "assignee": {
-                    "@type": "PartyCollection",
-                    "source": terms.apply_url,
-                    "refinement": [
-                        {
-                            "leftOperand": f"{profile}#monthlyUniqueVisitors",
-                            "operator": "gteq",
-                            "rightOperand": {
-                                "@value": str(minimum_audience),
-                                "@type": "http://www.w3.org/2001/XMLSchema#integer",
-                            },
-                        }
-                    ],
-                },
-                "duty": _duties(terms),
-            }
-        ],
+        "permission": [{"target": stories, "action": list(USES), "assignee": publishers, "duty": _duties(terms)}],
         "prohibition": [{"target": stories, "action": list(NEVER)}],
+        "obligation": [_removal(stories, terms)],
     }
 
 
@@ -83,15 +72,15 @@ def agreement(terms: Terms, granted: Granted) -> dict[str, Any]:
     ]
     if granted.stories is not None:
         counted = _constraint("count", "lteq", str(granted.stories), "integer")
-        when.append(counted | {"unit": f"{profile}#stories-per-{granted.period}"})
-    said = {"dc:description": granted.fee_note, "dc:coverage": granted.territory}
+        when.append(counted | {"unit": {"@id": f"{profile}#stories-per-{granted.period}"}})
+    said = {"dct:description": granted.fee_note, "dct:coverage": granted.territory}
     return {
-        "@context": [CONTEXT, {"dc": "http://purl.org/dc/terms/", "vcard": "http://www.w3.org/2006/vcard/ns#"}],
+        "@context": CONTEXT,
         "@type": "Agreement",
         "uid": granted.uid,
         "profile": profile,
         "conflict": "prohibit",
-        "dc:title": granted.title,
+        "dct:title": granted.title,
         **{name: text for name, text in said.items() if text},
         "assigner": terms.base_url,
         "assignee": {"uid": granted.holder, "vcard:fn": granted.holder_name},
@@ -99,12 +88,19 @@ def agreement(terms: Terms, granted: Granted) -> dict[str, Any]:
             {"target": target, "action": list(USES), "constraint": when, "duty": _duties(terms)} for target in granted.targets
         ],
         "prohibition": [{"target": target, "action": list(NEVER)} for target in granted.targets],
+        "obligation": [_removal(target, terms) for target in granted.targets],
     }
 
 
 def _constraint(operand: str, operator: str, value: str, kind: str) -> dict[str, Any]:
     typed = {"@value": value, "@type": f"http://www.w3.org/2001/XMLSchema#{kind}"}
     return {"leftOperand": operand, "operator": operator, "rightOperand": typed}
+
+
+def _removal(target: str, terms: Terms) -> dict[str, Any]:
+    """Return the duty to delete what was killed or taken down."""
+    withdrawn = {"leftOperand": "event", "operator": "gt", "rightOperand": {"@id": f"{terms.base_url}/license#withdrawal"}}
+    return {"target": target, "action": "delete", "constraint": [withdrawn]}
 
 
 def _duties(terms: Terms) -> list[dict[str, Any]]:

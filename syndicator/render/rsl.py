@@ -1,7 +1,8 @@
 """RSL 1.0 (Really Simple Licensing): what machines may do, as a document of its own and inside RSS items.
 
 Only what `Terms.machine_use` grants is permitted, all other AI use is prohibited. The human right to republish is not RSL's
-matter: `standard` points at the license. Element order follows the published reading of the specification.
+matter: `standard` points at the license, `custom` to where an agreement is asked for. Element order follows the published reading
+of the specification.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def add_rsl_content(parent: Any, url: str, terms: Terms) -> Any:
         add(license_, f"{{{RSL}}}permits", permitted, type="usage")
     if prohibited:
         add(license_, f"{{{RSL}}}prohibits", prohibited, type="usage")
-    payment = add(license_, f"{{{RSL}}}payment", type="attribution")
-    add(payment, f"{{{RSL}}}standard", terms.license_url)
+    payment = add(license_, f"{{{RSL}}}payment", type="attribution" if terms.free else "purchase")
+    add(payment, f"{{{RSL}}}{'standard' if terms.free else 'custom'}", terms.license_url)
     add(license_, f"{{{RSL}}}legal", f"mailto:{terms.contact_email}", type="contact")
     return content
 

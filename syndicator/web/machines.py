@@ -73,7 +73,8 @@ def mining_policy() -> ResponseReturnValue:
 @machines.get(OFFER_PATH)
 def offer() -> ResponseReturnValue:
     """The free-use license as an ODRL Offer."""
-    response = jsonify(license_offer(the_house().terms, the_house().config.eligibility.minimum_monthly_audience))
+    config = the_house().config
+    response = jsonify(license_offer(the_house().terms, config.license.duties, config.eligibility.minimum_monthly_audience))
     response.content_type = "application/ld+json"
     return cacheable(response, seconds=60 * MINUTES_KEPT)
 

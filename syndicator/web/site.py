@@ -7,6 +7,7 @@ of its own, so that the notice stands once in each.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,10 +25,11 @@ from syndicator.operations.entries import entry_of
 from syndicator.operations.terms import terms_as_they_read
 from syndicator.reasons import Reason
 from syndicator.render.crawlers import signal_headers
-from syndicator.render.entry import Entry
+from syndicator.render.entry import Entry, terms_beside
 from syndicator.render.html import render_html
 from syndicator.render.jsonld import describe_jsonld, script_json
 from syndicator.render.notice import notice_html
+from syndicator.render.odrl import license_offer
 from syndicator.render.text import render_text
 from syndicator.storage.engine import reading
 from syndicator.storage.listing import Wanted, newest_stories
@@ -52,6 +54,7 @@ PAGE_SECONDS = 60  # how long shared caches may keep a page; a kill is seen no l
 FRONT_STORIES = 13
 LATEST_STORIES = 30
 RECENT_STORIES = 5
+LD_JSON = "application/ld+json"
 PUBLIC_ID = re.compile(r"[0-9a-z]{1,32}")
 
 
@@ -138,7 +141,7 @@ def story(public_id: str, slug: str = "") -> ResponseReturnValue:
             return cacheable(make_response(redirect(story_url(entry), 301)), seconds=PAGE_SECONDS)
         corrections = correction_notes(session, found.id)
         recent = newest_stories(session, at=at, limit=RECENT_STORIES + 1)
-    return page(
+    shown = page(
         "story.html",
         entry=entry,
         teaser=licensed,
@@ -149,6 +152,8 @@ def story(public_id: str, slug: str = "") -> ResponseReturnValue:
         share_links=share_links(entry),
         duties=duties(),
     )
+    shown.headers["Link"] = signal_headers(terms_beside(entry, the_house().terms))["Link"]
+    return shown
 
 
 @site.get("/stories/<public_id>/copy/<kind>")
@@ -173,21 +178,29 @@ def feeds() -> ResponseReturnValue:
 
 
 @site.get("/license")
-def license_in_force() -> ResponseReturnValue:
+def license_in_force() -> Response:
     """The terms now in force; their own address is the versioned one."""
     return page("license.html", notice=notice(), duties=duties(), in_force=True)
 
 
 @site.get("/licenses/free-use/<version>")
 def license_version(version: str) -> ResponseReturnValue:
-    """One version of the terms, as it read when it was in force."""
+    """One version of the terms, as it read when it was in force: a page, or the Offer for machines that accept that rather."""
+    wanted = request.accept_mimetypes.best_match(("text/html", LD_JSON), default="text/html")
+    response = license_offered(version) if wanted == LD_JSON else _license_page(version)
+    response.vary.add("Accept")
+    return response
+
+
+@site.get("/licenses/free-use/<version>.jsonld")
+def license_offered(version: str) -> Response:
+    """One version of the terms as an ODRL Offer. How large an audience must be is policy of the day, not of the license."""
     house = the_house()
-    if version == house.config.license.version:
-        return license_in_force()
     with reading(house.sessions) as session:
         terms, duties = terms_as_they_read(session, house, version)
-    shown = Markup(notice_html(terms))  # noqa: S704 -- the renderer escapes what it is made of
-    return page("license.html", terms=terms, notice=shown, duties=duties, in_force=False)
+    in_force = version == house.config.license.version
+    offered = license_offer(terms, duties, house.config.eligibility.minimum_monthly_audience if in_force else None)
+    return cacheable(Response(json.dumps(offered, ensure_ascii=False), content_type=LD_JSON), seconds=PAGE_SECONDS)
 
 
 @site.get("/problems/<name>")
@@ -197,6 +210,16 @@ def problem_type(name: str) -> ResponseReturnValue:
     if code not in set(Reason):
         raise NotFound(f"there is no reason called {name!r}")
     return page("problem.html", code=code, words=Reason(code).words)
+
+
+def _license_page(version: str) -> Response:
+    house = the_house()
+    if version == house.config.license.version:
+        return license_in_force()
+    with reading(house.sessions) as session:
+        terms, duties = terms_as_they_read(session, house, version)
+    shown = Markup(notice_html(terms))  # noqa: S704 -- the renderer escapes what it is made of
+    return page("license.html", terms=terms, notice=shown, duties=duties, in_force=False)
 
 
 def page(template: str, **values: object) -> Response:

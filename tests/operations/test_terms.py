@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -121,6 +122,18 @@ def test_a_former_license_reads_byte_for_byte_as_text_so_that_old_receipts_can_b
     assert pages.get("/licenses/free-use/2026-01.txt").data == before
     assert SECOND in pages.get("/licenses/free-use/2027-01.txt").text
     assert pages.get("/licenses/free-use/1999-01.txt").status_code == 404
+
+
+def test_a_former_license_is_offered_to_machines_as_it_read(house: House) -> None:
+    synced(house)
+    new = synced(house, license=License(version="2027-01", duties=("Link back.",)), notice=Notice(version="2027-01", text=SECOND))
+    pages = create_app(new.config, new).test_client()
+    old, current = (pages.get(f"/licenses/free-use/{version}.jsonld").get_json() for version in ("2026-01", "2027-01"))
+    assert [offer["uid"].rpartition("/")[2] for offer in (old, current)] == ["2026-01", "2027-01"]
+    assert old["dct:description"].splitlines() == list(house.config.license.duties)
+    assert current["dct:description"] == "Link back."
+    assert "refinement" not in json.dumps(old)  # how large an audience must be is the policy of the day
+    assert pages.get("/licenses/free-use/1999-01.jsonld").status_code == 404
 
 
 def test_former_wordings_of_the_notice_are_removed_from_what_comes_in(house: House, desk: Desk) -> None:

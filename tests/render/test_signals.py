@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -123,13 +124,37 @@ def test_the_rsl_document_covers_the_site_and_uses_only_known_elements() -> None
     assert root.findtext(".//rsl:standard", namespaces=NS) == TERMS.license_url
 
 
+RSL_WORDS = {
+    "usage": {"all", "ai-all", "ai-train", "ai-input", "ai-index", "search"},
+    "payment": {"purchase", "subscription", "training", "crawl", "use", "contribution", "attribution", "free"},
+    "legal": {"warranty", "disclaimer", "attestation", "contact", "proof"},
+}
+
+
+@pytest.mark.parametrize("free", [True, False])
+@pytest.mark.parametrize("use", USES, ids=str)
+def test_rsl_speaks_the_vocabulary_of_rsl(use: dict[str, bool], free: bool) -> None:
+    root = rsl(replace(terms(**use), free=free))
+    for name in ("permits", "prohibits"):
+        for element in root.iter(f"{{{RSL}}}{name}"):
+            assert element.get("type") == "usage"
+            assert set(element.text.split()) <= RSL_WORDS["usage"]
+    for name in ("payment", "legal"):
+        (element,) = root.iter(f"{{{RSL}}}{name}")
+        assert element.get("type") in RSL_WORDS[name]
+    assert (root.find(".//rsl:standard", NS) is not None) is free
+    assert (root.find(".//rsl:custom", NS) is not None) is not free
+    assert int(root.get("max-age")) > 0
+
+
 def test_the_offer_uses_the_words_of_odrl_and_names_the_audience() -> None:
     context = json.loads((SCHEMAS / "odrl" / "ODRL22.jsonld").read_text("utf-8"))["@context"]
-    offer = license_offer(TERMS, 250_000)
+    offer = license_offer(TERMS, ("Keep the byline.",), 250_000)
     assert offer["uid"] == TERMS.license_url
-    assert members(offer) - {"@context", "@type", "@value"} <= set(context)
-    permission, prohibition = offer["permission"][0], offer["prohibition"][0]
-    assert set(permission["action"] + prohibition["action"]) <= set(context)
+    assert offer["dct:description"] == "Keep the byline."
+    assert members(offer) - {"@context", "@type", "@value", "@id", "dct:title", "dct:description"} <= set(context)
+    permission, prohibition, obligation = offer["permission"][0], offer["prohibition"][0], offer["obligation"][0]
+    assert {*permission["action"], *prohibition["action"], obligation["action"]} <= set(context)
     assert permission["assignee"]["refinement"][0]["rightOperand"]["@value"] == "250000"
 
 

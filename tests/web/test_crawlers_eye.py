@@ -15,6 +15,7 @@ from protego import Protego
 
 from syndicator.app import create_app
 from syndicator.config import Config, Crawlers, Database
+from syndicator.domain.stories import Rights
 from syndicator.house import open_house
 from syndicator.operations.render_feeds import render_stale
 from tests.clocks import HandClock
@@ -107,7 +108,20 @@ def test_a_crawler_that_reads_everything_gets_one_answer(site: tuple[Desk, Flask
     assert set(tree.xpath('//link[@rel="license"]/@href')) == {license_url, "/license.xml"}
     assert tree.xpath('//p[@class="syndication-notice"]//a[@rel="license"]/@href') == [license_url]
     assert client.get("/policies/license.json").get_json()["uid"] == license_url
-    assert client.get(license_url.removeprefix(BASE_URL)).status_code == 200
+    for accept, kind in (("text/html", "text/html"), ("application/ld+json", "application/ld+json")):
+        there = client.get(license_url.removeprefix(BASE_URL), headers={"Accept": accept})
+        assert (there.status_code, there.mimetype, there.headers["Vary"]) == (200, kind, "Accept")
+    assert client.get(f"{license_url.removeprefix(BASE_URL)}.jsonld").get_json()["uid"] == license_url
+
+
+def test_a_licensed_story_names_no_free_license_anywhere(site: tuple[Desk, FlaskClient]) -> None:
+    desk, client = site
+    eye = Crawler(client, f"/stories/{desk.publish(rights=Rights.LICENSED).story.public_id}")
+    assert eye.page.status_code == 200
+    assert eye.links() == {(f"{BASE_URL}/licensing", "html"), (f"{BASE_URL}/license.xml", "rsl")}
+    tree: Any = html.fromstring(eye.page.text)
+    assert desk.house.config.license_url not in tree.xpath("//article//@href | //head//@href")
+    assert not tree.xpath('//script[@type="application/ld+json"]')
 
 
 def test_feeds_name_the_same_license_and_use(site: tuple[Desk, FlaskClient], crawlers: Crawlers, tmp_path: Path) -> None:

@@ -243,7 +243,7 @@ MACHINE_PARTS = (
     "/metrics",
     "/u/",
 )  # mail systems post to /u/; see test_mail.py
-MACHINE_FILES = (".opml", ".xml", ".txt", ".json")
+MACHINE_FILES = (".opml", ".xml", ".txt", ".json", ".jsonld")
 
 
 @pytest.fixture
