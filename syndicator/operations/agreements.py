@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from syndicator.access import Viewer, viewer_of
 from syndicator.catalogue import Catalogue
+from syndicator.config import Config
 from syndicator.domain.agreements import Agreement, Grant, QuotaPeriod, Take, period_start
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import Publisher, Scope
@@ -118,6 +119,11 @@ def get_agreement(session: Session, reference: str, *, publisher_id: int | None 
     if agreement is None:
         raise NotFound(f"there is no agreement {reference!r}")
     return agreement
+
+
+def policy_url(config: Config, reference: str) -> str:
+    """Return where the ODRL policy of an agreement stands: its holder alone may read it."""
+    return f"{config.site.base_url}/v1/agreements/{reference}.jsonld"
 
 
 def agreements_of(session: Session, publisher_id: int | None = None, *, limit: int = 500) -> Sequence[Agreement]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from syndicator.access import Decision, decide_story, decide_viewer, denied, embargoed, viewer_of
+from syndicator.access import GRANTED, Decision, decide_story, decide_viewer, denied, embargoed, viewer_of
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.receipts import Receipt
@@ -19,11 +21,13 @@ from syndicator.domain.stories import Rights, Story, StoryVersion
 from syndicator.errors import NotFound
 from syndicator.house import House
 from syndicator.operations import audit
+from syndicator.operations.agreements import policy_url
 from syndicator.reasons import Reason
 from syndicator.render.license_text import license_digest
 from syndicator.signing import Signer
 
 TYPE = "syndication-receipt+jwt"
+ID = re.compile(r"rcpt_[0-9a-z]{1,27}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,12 @@ def issue_receipt(
     """
     grant = decision.grant
     agreement_id = grant.agreement_id if grant else None
+    license_url = policy_url(house.config, grant.public_id) if grant else house.config.license_url
     same = select(Receipt).where(
         Receipt.publisher_id == publisher.id,
         Receipt.story_id == story.id,
         Receipt.version_number == version.number,
-        Receipt.license_url == house.config.license_url,
+        Receipt.license_url == license_url,
         Receipt.agreement_id.is_(None) if agreement_id is None else Receipt.agreement_id == agreement_id,
         Receipt.expires_at > at,
     )
@@ -68,7 +73,11 @@ def issue_receipt(
         if known.expires_at == expires_at:
             return known, False
     jti = new_id("rcpt_")
-    claims = _claims(house, publisher, story, version, grant.public_id if grant else None)
+    claims = _claims(house, publisher, story, version)
+    if grant is None:
+        claims |= {"lic": license_url, "lic_sha256": license_digest(house.terms, house.config.license.duties)}
+    else:
+        claims |= {"lic": license_url, "agreement": grant.public_id}
     lasts = {"jti": jti, "iat": _seconds(at), "exp": _seconds(expires_at)}
     if embargoed(story, at) and story.embargoed_until is not None:
         lasts["nbf"] = _seconds(story.embargoed_until)
@@ -77,7 +86,7 @@ def issue_receipt(
         publisher=publisher,
         story=story,
         version_number=version.number,
-        license_url=house.config.license_url,
+        license_url=license_url,
         agreement_id=agreement_id,
         issued_at=at,
         expires_at=expires_at,
@@ -91,17 +100,14 @@ def issue_receipt(
     return receipt, True
 
 
-def _claims(house: House, publisher: Publisher, story: Story, version: StoryVersion, agreement: str | None) -> dict[str, Any]:
+def _claims(house: House, publisher: Publisher, story: Story, version: StoryVersion) -> dict[str, Any]:
     """Return who may use what on which terms; the body's hash is of what is stored, before the notice is put beneath it."""
     domains = [each.domain for each in publisher.domains if each.verified_at] or [each.domain for each in publisher.domains]
-    claims = {
+    return {
         "iss": house.config.site.base_url,
         "sub": publisher.public_id,
         "name": publisher.name,
         "aud": domains,
-        "lic": house.config.license_url,
-        "lic_sha256": license_digest(house.terms, house.config.license.duties),
-        "agreement": agreement,
         "story": story.uri,
         "ver": version.number,
         "headline": version.headline,
@@ -112,7 +118,6 @@ def _claims(house: House, publisher: Publisher, story: Story, version: StoryVers
         "contact": house.config.notice.contact_email,
         "verify": f"{house.config.site.base_url}/receipts/verify",
     }
-    return {name: value for name, value in claims.items() if value is not None}
 
 
 def get_receipt(session: Session, jti: str, publisher_id: int) -> Receipt:
@@ -137,17 +142,24 @@ def receipts_judged(session: Session, publisher_id: int, *, at: datetime, limit:
 
 
 def check_shown(session: Session, house: House, shown: str, *, at: datetime) -> Verdict:
-    """Judge a receipt that somebody shows: its token, whose signature is checked, or its id alone."""
-    jti = shown.strip()
-    if not jti.startswith("rcpt_"):
+    """Judge a receipt that somebody shows: its token, whose signature is checked, its id alone, or a link that holds either."""
+    jti = _pasted(shown)
+    if not ID.fullmatch(jti):
         claims = Signer(house.config.data_dir).read(jti)
         if claims is None:
             return Verdict(False, Reason.INVALID_REQUEST, "This is not a receipt that we signed, or it has been changed since.")
         jti = str(claims.get("jti", ""))
-    receipt = session.scalars(select(Receipt).where(Receipt.jti == jti[:32])).one_or_none()
+    receipt = session.scalars(select(Receipt).where(Receipt.jti == jti)).one_or_none() if ID.fullmatch(jti) else None
     if receipt is None:
         return Verdict(False, Reason.INVALID_REQUEST, "We have no record of this receipt.")
     return judge_receipt(receipt, at=at)
+
+
+def _pasted(shown: str) -> str:
+    """Return what was meant: letters break long words into lines, and people paste the whole link."""
+    joined = "".join(shown.split())
+    _, linked, after = joined.partition("receipt=")
+    return unquote(after.partition("&")[0]) if linked else joined
 
 
 def judge_receipt(receipt: Receipt, *, at: datetime) -> Verdict:
@@ -155,9 +167,7 @@ def judge_receipt(receipt: Receipt, *, at: datetime) -> Verdict:
     decision = _standing(receipt, at)
     current = receipt.story.version_number
     newer = current if decision.granted and current > receipt.version_number else None
-    words = (
-        "This receipt holds: its holder may use the story on the terms it names." if decision.granted else decision.reason.words
-    )
+    words = "Its holder may use the story on the terms that it names." if decision.granted else decision.reason.words
     return Verdict(decision.granted, decision.reason, decision.detail or words, receipt, newer)
 
 
@@ -172,7 +182,9 @@ def _standing(receipt: Receipt, at: datetime) -> Decision:
         return denied(Reason.LICENSE_REQUIRED, "The agreement that this receipt rests on has ended.")
     decision = decide_story(story, at, embargo_trusted=True)
     if decision.reason is Reason.LICENSE_REQUIRED and agreement is not None and story.rights is Rights.LICENSED:
-        return Decision(granted=True, reason=Reason.OK)
+        decision = GRANTED
+    if decision.granted and story.embargoed_until is not None and embargoed(story, at):
+        return denied(Reason.EMBARGOED, f"It counts from {story.embargoed_until:%Y-%m-%d %H:%M} UTC, when the embargo ends.")
     return decision
 
 

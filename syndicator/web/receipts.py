@@ -23,16 +23,16 @@ MACHINE_TYPES = ("application/json", "text/html")
 def verify() -> ResponseReturnValue:
     """Check the receipt in `receipt`, a token or an id: a page for people, JSON for who accepts it before HTML."""
     shown = request.args.get("receipt", "")[: LONGEST_TOKEN + 1]
-    verdict = None
+    verdict, told = None, {}
     if shown.strip():
         with reading(the_house().sessions) as session:
             verdict = check_shown(session, the_house(), shown, at=the_house().clock())
             told = verdict_json(verdict)
     if request.accept_mimetypes.best_match(MACHINE_TYPES, default="text/html") == "application/json":
-        response = jsonify(told if verdict else {"valid": False, "words": "Give a receipt as ?receipt=…"})
+        response = jsonify(told or {"valid": False, "words": "Give a receipt as ?receipt=…"})
         response.status_code = 200 if verdict else 422
     else:
-        response = make_response(render_template("verify.html", shown=shown, verdict=verdict))
+        response = make_response(render_template("verify.html", shown=shown, verdict=verdict, told=told))
     response.headers["Cache-Control"] = "no-store"  # the answer may be another one a second later
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"
@@ -69,6 +69,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "publisher": receipt.publisher.name,
         "domains": [each.domain for each in receipt.publisher.domains],
         "story": receipt.story.uri,
+        "headline": receipt.story.current.headline if verdict.valid else None,
         "version": receipt.version_number,
         "newer_version": verdict.newer_version,
         "license": receipt.license_url,

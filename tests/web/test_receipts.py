@@ -186,6 +186,12 @@ def test_a_receipt_under_an_agreement_ends_with_it(desk: Desk, client: FlaskClie
     told = issue(desk, client, publisher, story)
     claims = json.loads(part(told["token"].split(".")[1]))
     assert (claims["agreement"], claims["exp"]) == (agreement.public_id, int(ends.timestamp()))
+    assert claims["lic"] == told["license"] == f"{BASE_URL}/v1/agreements/{agreement.public_id}.jsonld"
+    assert "lic_sha256" not in claims
+    policy = client.get(claims["lic"].removeprefix(BASE_URL), headers=key_of(desk.house, publisher)).get_json()
+    assert policy["uid"] == claims["lic"]
+    page = client.get("/receipts/verify", query_string={"receipt": told["token"]}).text
+    assert f"agreement <code>{agreement.public_id}</code>" in page
     assert verdict(client, told["token"])["valid"] is True
     with desk.house.sessions.begin() as session:
         end_agreement(session, agreement.public_id, reason="Over.", actor="test", at=clock())
@@ -215,6 +221,50 @@ def test_no_receipt_is_given_for_what_may_not_be_taken(desk: Desk, client: Flask
     public_id = "nothing" if state == "unknown" else story.public_id
     answer = client.post(f"/v1/stories/{public_id}/receipts", headers=key_of(desk.house, publisher))
     assert answer.status_code == {"killed": 410, "embargoed": 404, "unknown": 404}.get(state, 403)
+
+
+def test_a_receipt_given_under_an_embargo_holds_from_its_minute_on(desk: Desk, client: FlaskClient, clock: HandClock) -> None:
+    publisher = desk.publisher(embargo_trusted=True)
+    story = desk.publish(embargoed_until=clock() + timedelta(hours=1)).story
+    told = issue(desk, client, publisher, story)
+    assert (told["valid"], told["reason"]) == (False, "embargoed")
+    early = verdict(client, told["token"])
+    assert (early["valid"], early["reason"]) == (False, "embargoed")
+    assert "It counts from" in early["words"]
+    assert json.loads(part(told["token"].split(".")[1]))["nbf"] == int((clock() + timedelta(hours=1)).timestamp())
+    clock.advance(timedelta(hours=1))
+    assert verdict(client, told["token"])["valid"] is True
+
+
+def test_a_receipt_may_be_pasted_as_it_came(desk: Desk, client: FlaskClient) -> None:
+    told = issue(desk, client, desk.publisher(), desk.publish().story)
+    token = told["token"]
+    broken = "\r\n".join(token[start : start + 76] for start in range(0, len(token), 76))
+    link = f"<{BASE_URL}/receipts/verify?receipt={token}&x=1>"
+    for shown in (told["id"], f" {told['id']}\n", broken, told["verify_url"], link):
+        assert verdict(client, shown)["id"] == told["id"]
+
+
+@pytest.mark.parametrize(
+    "shown", ["rcpt_\x00", "rcpt_' OR 1=1", f"rcpt_{'x' * 200}", "a.b.c", "..", "\x00", "😀", "receipt=", "%00"]
+)
+def test_what_is_no_receipt_is_unknown_and_no_fault(desk: Desk, client: FlaskClient, shown: str) -> None:
+    told = verdict(client, shown)
+    assert (told["valid"], told["reason"]) == (False, "invalid_request")
+    assert client.get("/receipts/verify", query_string={"receipt": shown}).status_code == 200
+
+
+def test_the_page_says_whose_receipt_it_is_for_what_and_until_when(desk: Desk, client: FlaskClient) -> None:
+    publisher, story = desk.publisher(), desk.publish().story
+    told = issue(desk, client, publisher, story)
+    page = client.get(told["verify_url"].removeprefix(BASE_URL)).text
+    for words in ("This receipt holds", publisher.name, "River gauges go live", "version 1", desk.house.config.license_url):
+        assert words in page
+    desk.kill(story)
+    page = client.get(told["verify_url"].removeprefix(BASE_URL)).text
+    assert "This receipt does not hold" in page
+    assert "River gauges go live" not in page
+    assert "This is no receipt of ours" in client.get("/receipts/verify?receipt=x").text
 
 
 def test_another_publishers_receipt_is_unknown(desk: Desk, client: FlaskClient) -> None:

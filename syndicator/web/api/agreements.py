@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from syndicator.access import decide_viewer
 from syndicator.domain.agreements import Agreement
 from syndicator.domain.publishers import Publisher, Scope
-from syndicator.operations.agreements import agreements_of, get_agreement, quota_used
+from syndicator.operations.agreements import agreements_of, get_agreement, policy_url, quota_used
 from syndicator.render.odrl import Granted, agreement
 from syndicator.storage.engine import reading
 from syndicator.web.api.blueprint import api
@@ -94,7 +94,7 @@ def _shown(session: Session, found: Agreement) -> AgreementShown:
 
 
 def _address(reference: str) -> str:
-    return f"{the_house().config.site.base_url}/v1/agreements/{reference}.jsonld"
+    return policy_url(the_house().config, reference)
 
 
 def _free_use(publisher: Publisher) -> Granted:
