@@ -3,6 +3,9 @@
     SyndicatorError
     ├── ConfigError            a setting or feed file is wrong; names file and field
     ├── InvalidRequest         something from outside does not fit; names the field
+    │   ├── Malformed          it cannot even be read, such as JSON that is none
+    │   ├── WrongMediaType     it is of a kind that is not taken here
+    │   ├── TooLarge           it is larger than the settings allow
     │   ├── InvalidForm        several fields do not fit; `faults` says of each why
     │   └── IntakeError        a story could not be read from its source
     ├── NotFound               there is no such thing, or the asker may not know of it
@@ -46,6 +49,22 @@ class InvalidRequest(SyndicatorError):
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(message)
         self.field = field
+
+
+class Malformed(InvalidRequest):
+    """It cannot even be read."""
+
+
+class WrongMediaType(InvalidRequest):
+    """It is of another kind than `wanted`, a media type."""
+
+    def __init__(self, wanted: str) -> None:
+        super().__init__(f"the body must be sent as {wanted}", "Content-Type")
+        self.wanted = wanted
+
+
+class TooLarge(InvalidRequest):
+    """It is larger than the settings allow."""
 
 
 class InvalidForm(InvalidRequest):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from lxml.html import HtmlElement, tostring
 
 from syndicator.domain.stories import Image, Rights, StoryDraft, label_key
-from syndicator.errors import InvalidRequest
+from syndicator.errors import InvalidRequest, TooLarge
 from syndicator.intake.body import reduce_body, safe_url
 from syndicator.intake.text import cut_notice, fold, holds_notice, notice_keys, parse_html, plain, without_begun_notice
 
@@ -107,7 +107,7 @@ def _instant(value: datetime | None, field: str) -> datetime | None:
 def _settled_body(markup: str, keys: Sequence[str], base: str, max_bytes: int) -> tuple[str, list[Image]]:
     """Reduce and cut until nothing changes: taking one thing out may bring together another."""
     if len(markup) > max_bytes or len(markup.encode(errors="replace")) > max_bytes:
-        raise InvalidRequest(f"the body is larger than {max_bytes} bytes", "body_html")
+        raise TooLarge(f"the body is larger than {max_bytes} bytes", "body_html")
     images: list[Image] = []
     html = markup
     for _ in range(_ROUNDS):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from syndicator.domain.stories import Image, Rights, StoryDraft
-from syndicator.errors import InvalidRequest
+from syndicator.errors import InvalidRequest, Malformed
 from syndicator.intake.body import MAX_URL, safe_url
 from syndicator.intake.clean import MAX_BYLINES, MAX_HEADLINE, MAX_IMAGES, MAX_NAME, MAX_SUMMARY, MAX_TAG, MAX_TAGS
 
@@ -87,22 +87,27 @@ def parse_document(values: object, external_id: str) -> StoryDraft:
 
 
 def read_json(content: bytes | str) -> Any:
-    """Decode JSON from outside; raises InvalidRequest for what is malformed, nested deeper than 64, of too many parts, or no
-    number (NaN)."""
-    require_few_parts(content if isinstance(content, bytes) else content.encode(errors="replace"))
+    """Decode JSON from outside. Raises Malformed for what is none (a NaN, too), InvalidRequest for too many parts or levels."""
+    _require_few_parts(content if isinstance(content, bytes) else content.encode(errors="replace"))
     try:
         values = json.loads(content, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("this is not well-formed JSON") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    except ValueError as error:
+        raise Malformed("this is not well-formed JSON") from error
     if _depth(values) > MAX_JSON_DEPTH:
-        raise InvalidRequest(f"this JSON is nested deeper than {MAX_JSON_DEPTH}")
+        raise _too_deep()
     return values
 
 
-def require_few_parts(content: bytes) -> None:
+def _require_few_parts(content: bytes) -> None:
     """Raise InvalidRequest for JSON that would take up many times the memory that it is long; nothing is decoded for it."""
     if any(content.count(mark) > most for mark, most in MAX_JSON_PARTS.items()):
         raise InvalidRequest("this JSON has too many parts")
+
+
+def _too_deep() -> InvalidRequest:
+    return InvalidRequest(f"this JSON is nested deeper than {MAX_JSON_DEPTH}")
 
 
 def _no_number(name: str) -> float:

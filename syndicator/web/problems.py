@@ -13,7 +13,18 @@ from math import ceil
 from flask import Flask, Response, abort, current_app, request
 from werkzeug.exceptions import HTTPException
 
-from syndicator.errors import AccessDenied, AddressRefused, Conflict, InvalidRequest, NotFound, SyndicatorError, TooManyRequests
+from syndicator.errors import (
+    AccessDenied,
+    AddressRefused,
+    Conflict,
+    InvalidRequest,
+    Malformed,
+    NotFound,
+    SyndicatorError,
+    TooLarge,
+    TooManyRequests,
+    WrongMediaType,
+)
 from syndicator.house import House
 from syndicator.reasons import Reason
 
@@ -33,6 +44,7 @@ REASON_STATUS = {
     Reason.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
 }
 HIDDEN = frozenset({Reason.EMBARGOED, Reason.NOT_FOR_SYNDICATION})
+QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"  # draft-ietf-httpapi-ratelimit-headers-10
 
 
 def status_of(error: SyndicatorError) -> HTTPStatus:
@@ -46,6 +58,12 @@ def status_of(error: SyndicatorError) -> HTTPStatus:
             return HTTPStatus.NOT_FOUND
         case Conflict():
             return HTTPStatus.CONFLICT
+        case Malformed():
+            return HTTPStatus.BAD_REQUEST
+        case WrongMediaType():
+            return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        case TooLarge():
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         case InvalidRequest() | AddressRefused():
             return HTTPStatus.UNPROCESSABLE_ENTITY
         case _:
@@ -69,7 +87,8 @@ def problem(status: int, reason: Reason, detail: str, **members: object) -> Resp
     if status in {401, 403}:
         document["license"] = house.config.license_url
         document["apply"] = f"{house.config.site.base_url}/apply"
-    answer = Response(json.dumps(document, ensure_ascii=False), status=status, mimetype="application/problem+json")
+    body = json.dumps(document, ensure_ascii=False).encode(errors="replace")  # it may repeat a name that holds half a pair
+    answer = Response(body, status=status, mimetype="application/problem+json")
     answer.headers["Cache-Control"] = "no-store"
     if status == 401:
         answer.headers["WWW-Authenticate"] = (
@@ -100,14 +119,23 @@ def _our_error(error: SyndicatorError) -> Response:
     status = status_of(error)
     if status >= 500:
         log.error("request failed path=%s error=%s", request.path, error)
-    field = getattr(error, "field", None)
     if machine_asks():
-        answer = problem(status, error.reason, str(error), **({"field": field} if field else {}))
+        answer = problem(status, error.reason, str(error), **_members(error))
     else:
         answer = _page(status, error.reason, str(error))
     if error.retry_after_seconds is not None:
         answer.headers["Retry-After"] = str(ceil(error.retry_after_seconds))
+    if isinstance(error, WrongMediaType):
+        answer.headers["Accept"] = error.wanted  # RFC 9110, 15.5.16
     return answer
+
+
+def _members(error: SyndicatorError) -> dict[str, object]:
+    """Return what a problem document says of `error` beside its reason."""
+    if isinstance(error, TooManyRequests):
+        return {"type": QUOTA_EXCEEDED, "violated-policies": [error.policy]}
+    field = getattr(error, "field", None)
+    return {"field": field} if field else {}
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -45,6 +45,8 @@ def test_a_key_that_asks_too_much_waits_and_hurts_nobody_else(app: Flask, desk: 
     refused = answers[-1]
     assert (refused.mimetype, refused.get_json()["reason"]) == ("application/problem+json", "rate_limited")
     assert refused.headers["Retry-After"] == "12"
+    assert refused.get_json()["type"] == "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    assert refused.get_json()["violated-policies"] == ["key"]
     assert client.get("/v1/me", headers=other).status_code == 200
     clock.advance(timedelta(seconds=12))
     assert client.get("/v1/me", headers=greedy).status_code == 200
