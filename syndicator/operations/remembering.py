@@ -1,7 +1,8 @@
 """Remembering requests for a day, so that one sent again has the same answer and no second effect.
 
 A request is claimed before it is carried out. The transaction of its effect notes that it took effect, so that a crash between
-the effect and its answer is known for what it was. A request that failed is forgotten: it did nothing, and may be sent again.
+the effect and its answer is known for what it was. A request that was refused is forgotten, as is one that broke before it did
+anything: either may be sent again.
 """
 
 from __future__ import annotations
@@ -60,9 +61,12 @@ def remember(session: Session, claimed: RememberedRequest, answer: str) -> None:
     session.execute(kept.execution_options(synchronize_session=False))
 
 
-def give_up(session: Session, claimed: RememberedRequest) -> None:
-    """Forget a request that failed."""
-    session.execute(delete(RememberedRequest).where(*_is(claimed)).execution_options(synchronize_session=False))
+def give_up(session: Session, claimed: RememberedRequest, *, refused: bool) -> None:
+    """Forget a request that failed; one that broke after it took effect stays known, so that nothing is done twice."""
+    failed = delete(RememberedRequest).where(*_is(claimed))
+    if not refused:
+        failed = failed.where(RememberedRequest.took_effect.is_(False))
+    session.execute(failed.execution_options(synchronize_session=False))
 
 
 def forget_requests(session: Session, *, at: datetime) -> int:

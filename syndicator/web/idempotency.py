@@ -49,7 +49,7 @@ def furnish(app: Flask, house: House) -> None:
                     if response.status_code < 300:
                         remember(session, claimed, house.vault.lock(_written(response)))
                     else:
-                        give_up(session, claimed)
+                        give_up(session, claimed, refused=response.status_code < 500)
             except SQLAlchemyError:  # the effect is committed, so its answer must go out all the same
                 log.exception("answer not remembered holder=%s", claimed.holder)
         return response

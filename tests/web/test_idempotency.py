@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from syndicator.domain.requests import RememberedRequest
 from syndicator.domain.stories import StoryVersion
@@ -123,6 +127,44 @@ def test_remembered_requests_are_forgotten_after_a_day(
     clock.advance(timedelta(hours=24))
     with desk.house.sessions.begin() as session:
         assert forget_requests(session, at=clock()) == 1
+
+
+def test_many_who_send_the_same_at_once_make_one_thing(client: FlaskClient, desk: Desk, mine: dict[str, str]) -> None:
+    """R3: whoever is first is carried out; the others are told its answer, or to ask again for it."""
+
+    def send(_number: int) -> TestResponse:
+        return client.application.test_client().post("/v1/subscriptions", json=ORDER, headers=mine)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(200)))
+    made = {answer.get_json()["id"] for answer in answers if answer.status_code == 201}
+    assert len(made) == 1
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert all(answer.headers["Retry-After"] == "1" for answer in answers if answer.status_code == 409)
+    assert client.post("/v1/subscriptions", json=ORDER, headers=mine).get_json()["id"] == made.pop()
+    assert subscriptions(desk) == 1
+
+
+def test_a_request_that_broke_after_it_took_effect_is_not_done_again(
+    client: FlaskClient, desk: Desk, mine: dict[str, str], clock: HandClock
+) -> None:
+    client.application.view_functions["api.add_subscription"] = Broken(client.application.view_functions["api.add_subscription"])
+    assert client.post("/v1/subscriptions", json=ORDER, headers=mine).status_code == 500
+    assert refused(client.post("/v1/subscriptions", json=ORDER, headers=mine), 409, "conflict")
+    clock.advance(timedelta(minutes=2))
+    assert refused(client.post("/v1/subscriptions", json=ORDER, headers=mine), 409, "conflict")
+    assert subscriptions(desk) == 1
+
+
+class Broken:
+    """A view with a fault of ours behind its last commit."""
+
+    def __init__(self, view: Callable[..., Any]) -> None:
+        self.view = view
+
+    def __call__(self, **values: Any) -> Any:
+        self.view(**values)
+        raise RuntimeError("the answer could not be written")
 
 
 class Killed(BaseException):
