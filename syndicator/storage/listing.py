@@ -94,23 +94,48 @@ def best_stories(
     limit: int = 20,
 ) -> Sequence[Story]:
     """Return stories that hold `words`, best match first, after the first `skip`."""
+    question = _best(session, wanted, words).where(available(at, embargo_trusted=embargo_trusted, licensed=licensed))
+    return session.scalars(question.offset(skip).limit(limit).options(joinedload(Story.current))).all()
+
+
+def best_ids(
+    session: Session,
+    wanted: Wanted,
+    words: str,
+    *,
+    at: datetime,
+    embargo_trusted: bool = False,
+    licensed: bool = False,
+    limit: int,
+) -> Sequence[int]:
+    """Return the ids of what `best_stories` finds. Ranks change with every story, so a walk keeps the order it began with."""
+    question = _best(session, wanted, words).where(available(at, embargo_trusted=embargo_trusted, licensed=licensed))
+    return session.scalars(question.with_only_columns(Story.id).limit(limit)).all()
+
+
+def stories_listed(
+    session: Session, ids: Sequence[int], *, at: datetime, embargo_trusted: bool = False, licensed: bool = False
+) -> Sequence[Story]:
+    """Return those of the stories `ids` that can be had now, in this order."""
+    question = select(Story).where(Story.id.in_(ids), available(at, embargo_trusted=embargo_trusted, licensed=licensed))
+    found = {story.id: story for story in session.scalars(question.options(joinedload(Story.current)))}
+    return [found[story_id] for story_id in ids if story_id in found]
+
+
+def _best(session: Session, wanted: Wanted, words: str) -> Select[Story]:
     found = matching(session.get_bind().dialect, words)
     hits = select(found.story_id.label("story_id"), found.rank.label("rank")).where(found.condition).cte("hits")
     hits = hits.prefix_with("MATERIALIZED", dialect="sqlite")  # else it may ask the index of words anew for each story
     question = (
         select(Story)
         .join(hits, hits.c.story_id == Story.id)
-        .where(available(at, embargo_trusted=embargo_trusted, licensed=licensed))
         .where(*_conditions(wanted, Story.published_at.expression), *_labelled(wanted.labels))
         .order_by(hits.c.rank, Story.published_at.desc(), Story.id.desc())
-        .offset(skip)
-        .limit(limit)
-        .options(joinedload(Story.current))
     )
     if wanted.feed is not None:
         held = select(FeedEntry.story_id).where(FeedEntry.feed == wanted.feed, FeedEntry.left_at.is_(None))
         question = question.where(Story.id.in_(held))
-    return session.scalars(question).all()
+    return question
 
 
 def _in_order(wanted: Wanted) -> tuple[Select[Story], ColumnElement[datetime], ColumnElement[int]]:

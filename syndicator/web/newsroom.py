@@ -68,7 +68,7 @@ class StoryStored(Answer):
 
 
 @newsroom.put("/stories/<path:external_id>")
-@endpoint(takes=StoryDocument)
+@endpoint(takes=StoryDocument, also=201)
 def put_story(external_id: str) -> tuple[StoryStored, dict[str, str], int]:
     """Store what the newsroom has now: 201 for a new story, 200 for a new version or nothing new. Repeating changes nothing."""
     require(Scope.NEWSROOM)

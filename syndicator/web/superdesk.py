@@ -28,7 +28,7 @@ class AssetKept(Answer):
 
 
 @superdesk.post("/v1/newsroom/superdesk")
-@endpoint(public=True)
+@endpoint(public=True, also=201)
 def push() -> tuple[StoryStored, dict[str, str], int]:
     """Take one item as Superdesk pushes it: ninjs 1.x, signed in X-Superdesk-Signature. The same bytes are taken once."""
     house, body, timestamp = the_house(), *_signed()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from syndicator.domain.publishers import Publisher
+from syndicator.domain.publishers import Publisher, Scope
 from syndicator.house import House
 from syndicator.operations.keys import create_key, create_token
 
 
-def key_of(house: House, publisher: Publisher | None) -> dict[str, str]:
+def key_of(house: House, publisher: Publisher | None, *scopes: Scope) -> dict[str, str]:
     with house.sessions.begin() as session:
         holder = session.get_one(Publisher, publisher.id) if publisher else None
-        _, secret = create_key(session, holder, actor="test", at=house.clock())
+        _, secret = create_key(session, holder, actor="test", at=house.clock(), scopes=scopes)
     return {"Authorization": f"Bearer {secret}"}
 
 

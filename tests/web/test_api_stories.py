@@ -16,11 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.validators import validator_for
-from sqlalchemy import event
+from sqlalchemy import event, func, select
 
 from syndicator.app import create_app
 from syndicator.config import Config, Database
-from syndicator.domain.publishers import PublisherState
+from syndicator.domain.agreements import Take
+from syndicator.domain.publishers import PublisherState, Scope
 from syndicator.domain.stories import Rights
 from syndicator.errors import IntakeError, InvalidRequest
 from syndicator.house import House, open_house
@@ -191,6 +192,96 @@ def test_search_answers_what_matched_and_goes_on(local: Desk, partner: Callable[
     assert page["matches"][0]["headline"].startswith("<mark>Flood</mark> ")
     assert len(set(walk(partner, "/v1/stories?q=floods&limit=2"))) == 5
     assert len(set(walk(partner, "/v1/stories?q=floods&limit=2&order=newest"))) == 5
+
+
+def test_a_walk_by_rank_meets_each_story_once_whatever_is_published_corrected_or_killed(
+    desk: Desk, client: FlaskClient, clock: HandClock
+) -> None:
+    """Ranks move with every story that comes or changes; a walk goes on in the order in which it began."""
+    headers = key_of(desk.house, desk.publisher())
+    stories = []
+    for number in range(12):
+        clock.advance(timedelta(minutes=1))
+        stories.append(desk.publish(external_id=f"n{number}", headline=f"Flood {number}").story)
+    changes = iter(range(100))
+
+    def change() -> None:
+        number = next(changes)
+        desk.publish(external_id=f"new{number}", headline="Flood flood flood", body_html="<p>Flood, flood, flood.</p>")
+        desk.publish(external_id=f"n{number}", headline=f"Rain {number}", correction_note="No flood.", tags=())
+        desk.publish(external_id=f"n{11 - number}", headline="Floods flood the flood", correction_note="More of it.")
+        if number == 2:
+            desk.kill(stories[5])
+
+    seen = walk(lambda path: client.get(path, headers=headers), "/v1/stories?q=flood&limit=3", change)
+    assert len(seen) == len(set(seen))
+    assert {story.uri for story in stories} - {stories[5].uri} <= set(seen)
+
+
+def test_a_page_links_to_its_license_and_to_the_next_page(local: Desk, partner: Callable[..., Any]) -> None:
+    for number in range(3):
+        local.publish(external_id=f"n{number}")
+    first = partner("/v1/stories?tag=floods&limit=2")
+    license_link, next_link = first.headers["Link"].split(", ")
+    assert license_link == f'<{local.house.config.license_url}>; rel="license"'
+    address, _, relation = next_link.partition(">; ")
+    assert relation == 'rel="next"'
+    last = partner(address.removeprefix(f"<{local.house.config.site.base_url}"))
+    assert len(last.get_json()["stories"]) == 1
+    assert "next" not in last.headers["Link"]
+
+
+@pytest.mark.parametrize("ending", ["", "?format=newsml", "?fields=headlines", "/embed", "/versions/1"])
+def test_a_story_links_to_its_own_license_and_to_the_original(local: Desk, ending: str) -> None:
+    """A licensed story names no free license, in no place."""
+    headers = key_of(local.house, None, Scope.NEWSROOM, Scope.READ)
+    app = create_app(local.house.config, local.house).test_client()
+    free = local.publish(external_id="free", canonical_url="https://news.example/a;b?c=d%20e,f").story
+    licensed = local.publish(external_id="licensed", rights=Rights.LICENSED).story
+    told = [app.get(f"/v1/stories/{story.public_id}{ending}", headers=headers) for story in (free, licensed)]
+    base = local.house.config.site.base_url
+    assert told[0].headers["Link"] == (
+        f'<{local.house.config.license_url}>; rel="license", <https://news.example/a;b?c=d%20e,f>; rel="canonical"'
+    )
+    assert told[1].headers["Link"] == f'<{base}/licensing>; rel="license", <https://newsroom.example/river>; rel="canonical"'
+    assert local.house.config.license_url not in told[1].text
+
+
+def test_single_members_never_hide_an_embargo_or_a_correction(local: Desk) -> None:
+    story = local.publish(embargoed_until=later(local.house, hours=1), ednote="Call first.").story
+    client = create_app(local.house.config, local.house).test_client()
+    headers = key_of(local.house, local.publisher(embargo_trusted=True))
+    told = client.get(f"/v1/stories/{story.public_id}?fields=headlines", headers=headers).get_json()
+    assert told["embargoedUntil"]
+    assert told["edNote"].startswith("EMBARGOED until")
+    assert "bodies" not in told
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/v1/stories", 1),
+        ("/v1/stories?fields=headlines", 0),
+        ("/v1/stories?fields=uri,Bodies", 1),
+        ("/v1/stories/{id}", 1),
+        ("/v1/stories/{id}?version=1.6&fields=headline", 0),
+        ("/v1/stories/{id}?version=1.6&fields=body_html", 1),
+        ("/v1/stories/{id}/embed", 1),
+    ],
+)
+def test_who_asks_for_the_body_takes_the_story(local: Desk, partner: Callable[..., Any], path: str, taken: int) -> None:
+    story = local.publish().story
+    assert partner(path.format(id=story.public_id)).status_code == 200
+    with local.house.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Take)) == taken
+
+
+def test_a_head_request_takes_nothing(local: Desk) -> None:
+    story, headers = local.publish().story, key_of(local.house, local.publisher())
+    client = create_app(local.house.config, local.house).test_client()
+    assert client.head(f"/v1/stories/{story.public_id}", headers=headers).status_code == 200
+    with local.house.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Take)) == 0
 
 
 def test_fields_choose_members_and_the_terms_always_stay(local: Desk, partner: Callable[..., Any]) -> None:

@@ -72,6 +72,7 @@ class Contract:
     public: bool
     media: Mapping[str, str]
     takes: type[BaseModel] | None = None  # what the body is described by: `body`, or a model that the view reads for itself
+    also: int | None = None  # another status with the same answer
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -84,8 +85,9 @@ def endpoint(
     public: bool = False,
     media: Mapping[str, str] | None = None,
     takes: type[BaseModel] | None = None,
+    also: int | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Response]]:
-    """Make a view of a function; `public` says that it needs no key. One that returns None answers 204.
+    """Make a view of a function; `public` says that it needs no key. One that returns None answers 204; `also` is another status.
 
     Beside the Answer a view may return headers and another status; `media` are the types of one that returns a Response.
     """
@@ -104,6 +106,7 @@ def endpoint(
             status=204 if answer is type(None) else status,
             public=public,
             media=media or {},
+            also=also,
         )
 
         @wraps(view)
@@ -137,7 +140,7 @@ def read_body(kind: type[Model]) -> Model:
     """Return the JSON body as `kind`."""
     values = json_body()
     if not isinstance(values, dict):
-        raise InvalidRequest("the body must be a JSON object, sent as application/json")
+        raise InvalidRequest("the body must be a JSON object")
     return _read(kind, values)
 
 

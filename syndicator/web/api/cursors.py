@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import struct
+from collections.abc import Sequence
 from datetime import datetime
 
 from syndicator.errors import InvalidRequest
 
 LARGEST = 2**31 - 1  # of what a column INTEGER holds
 LARGEST_BIG = 2**63 - 1
+IDS = b"\xff"  # begins a cursor that lists ids; no text in UTF-8 does
 
 
 def write_cursor(published_at: datetime, story_id: int) -> str:
@@ -39,13 +42,40 @@ def read_number(text: str, most: int = LARGEST) -> int:
     return _number(_read(text), most)
 
 
+def write_ids(ids: Sequence[int]) -> str:
+    """Write which stories are still to come, for lists whose order may be another one by then."""
+    return _packed(IDS + struct.pack(f">{len(ids)}I", *ids))
+
+
+def read_ids(text: str) -> list[int]:
+    """Return what write_ids wrote. Raises InvalidRequest for anything else."""
+    packed = _unpacked(text)
+    if packed[:1] != IDS or len(packed) % 4 != 1:
+        raise _not_ours()
+    ids = list(struct.unpack(f">{len(packed) // 4}I", packed[1:]))
+    if any(number > LARGEST for number in ids):
+        raise _not_ours()
+    return ids
+
+
 def _write(plain: str) -> str:
-    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+    return _packed(plain.encode())
 
 
 def _read(text: str) -> str:
     try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        return _unpacked(text).decode()
+    except ValueError as error:
+        raise _not_ours() from error
+
+
+def _packed(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _unpacked(text: str) -> bytes:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (ValueError, binascii.Error) as error:
         raise _not_ours() from error
 

@@ -19,8 +19,14 @@ from syndicator.render.newsml import render_newsml
 from syndicator.render.ninjs import NinjsVersion, render_ninjs
 from syndicator.render.text import render_text
 
-# What a selection of members cannot leave out: which story it is, whether it may be used, and on what terms. In lower case.
-ALWAYS = frozenset({"uri", "standard", "$standard", "version", "pubstatus", "usageterms", "rightsinfo"})
+# What a selection of members cannot leave out: which story it is, whether and when it may be used, and on what terms; in the
+# editors' note stand embargo and correction. In lower case.
+ALWAYS = frozenset(
+    {
+        *("uri", "standard", "$standard", "version", "pubstatus", "usageterms", "rightsinfo"),
+        *("embargoed", "embargoeduntil", "expires", "ednote"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,14 @@ REF = "#/components/schemas/{model}"
 UNWRITTEN = Contract(query=None, body=None, answer=None, status=200, public=False, media={})  # of a view without `endpoint`
 INTRODUCTION = """Stories for approved news publishers. Send the key as `Authorization: Bearer …`. Errors are problem documents \
 (RFC 9457) whose `reason` is stable. Members may be added to answers at any time: ignore those you do not know."""
+HEADERS = {
+    "RateLimit-Policy": "The limit that counted this request, its quota q and its window w in seconds.",
+    "RateLimit": "What is left of it (r), and in how many seconds all of it is back (t).",
+    "Retry-After": "Seconds to wait before asking again.",
+    "ETag": "Of this answer; send it as If-None-Match.",
+    "Link": "The license that stands beside the answer, and where a list goes on (RFC 8288).",
+}
+LIMITED = ("RateLimit-Policy", "RateLimit")
 IDEMPOTENCY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -69,7 +77,10 @@ def describe(app: Flask, config: Config) -> dict[str, Any]:
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": f"An API key; scopes: {', '.join(Scope)}."}
             },
-            "responses": {"Problem": _response("What went wrong.", {"application/problem+json": schemas[Problem]})},
+            "headers": {name: {"description": words, "schema": {"type": "string"}} for name, words in HEADERS.items()},
+            "responses": {
+                "Problem": _response("What went wrong.", {"application/problem+json": schemas[Problem]}, *LIMITED, "Retry-After")
+            },
         },
     }
 
@@ -103,6 +114,8 @@ def _operation(
     parameters = [*_path_parameters(rule), *_query_parameters(contract), *([IDEMPOTENCY] if method == "POST" else [])]
     media = {media_type: {"type": "string"} if "json" not in media_type else {} for media_type in contract.media.values()}
     answers = media or ({"application/json": schemas[contract.answer]} if contract.answer else {})
+    reads = method == "GET"
+    done = _response("Done.", answers, *LIMITED, *(("ETag", "Link") if reads else ()))
     operation: dict[str, Any] = {
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [_tag(rule)],
@@ -110,7 +123,9 @@ def _operation(
         "description": " ".join(more.split()),
         "parameters": parameters,
         "responses": {
-            str(contract.status): _response("Done.", answers),
+            str(contract.status): done,
+            **({str(contract.also): done} if contract.also else {}),
+            **({"304": _response("Not changed since the answer with that ETag.", {})} if reads else {}),
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
@@ -125,9 +140,12 @@ def _tag(rule: Rule) -> str:
     return rule.rule.removeprefix(PREFIX).partition("/")[0].partition(".")[0]
 
 
-def _response(words: str, media: Mapping[str, Any]) -> dict[str, Any]:
-    content = {media_type: {"schema": schema} if schema else {} for media_type, schema in media.items()}
-    return {"description": words} | ({"content": content} if content else {})
+def _response(words: str, media: Mapping[str, Any], *headers: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {media_type: {"schema": schema} if schema else {} for media_type, schema in media.items()},
+    }
+    return {"description": words} | {name: value for name, value in told.items() if value}
 
 
 def _path(rule: Rule) -> str:

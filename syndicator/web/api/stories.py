@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
-from flask import Response
+from flask import Response, request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
 from syndicator.access import Purpose, Viewer, decide, decide_viewer
 from syndicator.domain.agreements import Way
 from syndicator.domain.publishers import Scope
-from syndicator.domain.stories import PubStatus, Story, StoryVersion
+from syndicator.domain.stories import PubStatus, Story
 from syndicator.errors import InvalidRequest, StoryNotFound
 from syndicator.operations.beacons import beacon_of
 from syndicator.operations.entries import entry_of
 from syndicator.operations.takes import Taking, note_takes
+from syndicator.render.entry import Entry, terms_beside
 from syndicator.render.html import with_beacon
 from syndicator.storage.engine import reading
-from syndicator.storage.listing import Wanted, best_stories, newest_stories
+from syndicator.storage.listing import Wanted, best_ids, newest_stories, stories_listed
 from syndicator.storage.queries import find_story, get_story, get_version, versions_of
 from syndicator.storage.search import Marked, mark, read_words
 from syndicator.web.api import cursors
@@ -29,7 +31,9 @@ from syndicator.web.api.contract import LARGEST_NUMBER, Answer, Instant, Label, 
 from syndicator.web.api.formats import FORMATS, MEDIA_TYPES, Format, select_members, wanted_format
 from syndicator.web.identity import caller, require, the_house
 
-MOST_SKIPPED = 1000  # of a ranked list: whoever wants all of it asks for order=newest
+MOST_RANKED = 500  # whoever wants all that matches asks for order=newest
+URL_SAFE = "%:/?#[]@!$&'()*+,;=~"  # what an address keeps inside the angle brackets of a Link header
+CONTENT = frozenset({"bodies", "body_html"})  # members of ninjs: who asks for them takes the story
 
 
 class Members(Query):
@@ -37,7 +41,12 @@ class Members(Query):
 
     @property
     def members(self) -> frozenset[str] | None:
-        return frozenset(name.strip() for name in self.fields.split(",")) if self.fields else None
+        return frozenset(name.strip().lower() for name in self.fields.split(",")) if self.fields else None
+
+    @property
+    def takes(self) -> bool:
+        """Whether stories are taken; headlines and the like are only looked at."""
+        return self.members is None or bool(CONTENT & self.members)
 
 
 class StoriesAsked(Members):
@@ -49,9 +58,11 @@ class StoriesAsked(Members):
     since: Instant | None = Field(None, description="Published at this instant or later.")
     until: Instant | None = Field(None, description="Published before this instant.")
     updated_since: Instant | None = Field(None, description="Changed at this instant or later.")
-    order: Literal["newest", "best"] | None = Field(None, description="With q, the best match comes first unless told otherwise.")
-    limit: int = Field(20, ge=1, le=100)
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+    order: Literal["newest", "best"] | None = Field(
+        None, description=f"With q, the best match comes first unless told otherwise, and {MOST_RANKED} are ranked."
+    )
+    limit: int = Field(20, ge=1, le=100, description="Stories in a page; 20 unless asked otherwise.")
+    cursor: str | None = Field(None, max_length=3000, description="`next_cursor` of the page before.")
 
 
 class Match(Answer):
@@ -96,7 +107,7 @@ class Versions(Answer):
 
 @api.get("/stories")
 @endpoint()
-def stories(asked: StoriesAsked) -> StoryPage:
+def stories(asked: StoriesAsked) -> tuple[StoryPage, dict[str, str]]:
     """List or search stories that may be taken now. A walk by cursor meets each story once, whatever changes meanwhile."""
     house, asker, at = the_house(), require(Scope.READ), the_house().clock()
     decide_viewer(asker.viewer, at).require()
@@ -106,20 +117,22 @@ def stories(asked: StoriesAsked) -> StoryPage:
         takings, next_cursor = _page(session, asked, asker.viewer.without_quotas, at)
         found = [taking.story for taking in takings]
         marks = mark(session, [story.id for story in found], read_words(asked.q)) if asked.q is not None else {}
-    if asked.members is None:  # single members are looked at, whole stories are taken
+    if asked.takes:
         _note(takings, Way.API)
-    return StoryPage(
-        stories=[_rendered(FORMATS["ninjs"], story, story.current, asked.members) for story in found],
+    entries = [entry_of(story, story.current, house.terms) for story in found]
+    listed = StoryPage(
+        stories=[_rendered(FORMATS["ninjs"], entry, asked.members) for entry in entries],
         next_cursor=next_cursor,
         matches=None if asked.q is None else [_match(story, marks.get(story.id)) for story in found],
     )
+    return listed, {"Link": ", ".join(_links_of_page(next_cursor))}
 
 
 @api.get("/stories/<public_id>")
 @endpoint(media=MEDIA_TYPES)
 def story(public_id: str, asked: StoryAsked) -> Response:
     """Answer one story in the format asked for."""
-    return _answer(public_id, None, wanted_format(asked.format, asked.version), asked.members)
+    return _answer(public_id, None, wanted_format(asked.format, asked.version), asked)
 
 
 @api.get("/stories/<public_id>/versions")
@@ -152,14 +165,14 @@ def story_versions(public_id: str, asked: VersionsAsked) -> Versions:
 @endpoint(media=MEDIA_TYPES)
 def story_version(public_id: str, number: int, asked: StoryAsked) -> Response:
     """Answer an earlier version, while the story may be had at all."""
-    return _answer(public_id, number, wanted_format(asked.format, asked.version), asked.members)
+    return _answer(public_id, number, wanted_format(asked.format, asked.version), asked)
 
 
 @api.get("/stories/<public_id>/embed")
 @endpoint(media={"html": MEDIA_TYPES["html"]})
 def story_embed(public_id: str) -> Response:
     """Answer the HTML to paste into a page: the story, its origin, the notice, the license, and a point that counts views."""
-    answer, publisher, house = _answer(public_id, None, FORMATS["html"], None, way=Way.EMBED), caller().publisher, the_house()
+    answer, publisher, house = _answer(public_id, None, FORMATS["html"], way=Way.EMBED), caller().publisher, the_house()
     if publisher is not None:
         with house.sessions.begin() as session:
             token = beacon_of(session, publisher.id, get_story(session, public_id).id)
@@ -186,10 +199,9 @@ def _page(session: Session, asked: StoriesAsked, viewer: Viewer, at: datetime) -
     if order == "best":
         if words is None:
             raise InvalidRequest("can be best only when words are asked for by q", "order")
-        skip = min(cursors.read_number(asked.cursor), MOST_SKIPPED) if asked.cursor else 0
-        found = best_stories(session, wanted, words, **rule, skip=skip, limit=asked.limit)
-        end = skip + asked.limit
-        next_cursor = cursors.write_number(end) if len(found) == asked.limit and end < MOST_SKIPPED else None
+        ids = cursors.read_ids(asked.cursor) if asked.cursor else best_ids(session, wanted, words, **rule, limit=MOST_RANKED)
+        found, later = stories_listed(session, ids[: asked.limit], **rule), ids[asked.limit :]
+        next_cursor = cursors.write_ids(later) if later else None
     else:
         before = cursors.read_cursor(asked.cursor) if asked.cursor else None
         found = newest_stories(session, wanted, **rule, before=before, limit=asked.limit)
@@ -216,29 +228,42 @@ def _granted(session: Session, public_id: str) -> Taking:
 
 def _note(takings: list[Taking], way: Way) -> None:
     """Write down that the caller takes stories; our own newsroom takes nothing."""
-    if publisher := caller().publisher:
+    publisher = caller().publisher
+    if publisher is not None and request.method != "HEAD":
         note_takes(the_house(), publisher, takings, way, at=the_house().clock())
 
 
-def _answer(public_id: str, number: int | None, wanted: Format, members: frozenset[str] | None, way: Way = Way.API) -> Response:
+def _answer(public_id: str, number: int | None, wanted: Format, asked: StoryAsked | None = None, way: Way = Way.API) -> Response:
+    members = asked.members if asked else None
     if members is not None and not wanted.members:
         raise InvalidRequest("can be chosen in ninjs alone", "fields")
     with reading(the_house().sessions) as session:
         taking = _granted(session, public_id)
         found = taking.story
         version = found.current if number is None else get_version(session, found.id, number)
-    _note([taking], way)
-    body = _rendered(wanted, found, version, members)
+    if asked is None or asked.takes:
+        _note([taking], way)
+    terms = the_house().terms
+    entry = entry_of(found, version, terms)
+    body = _rendered(wanted, entry, members)
     answer = Response(json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else body)
     answer.headers["Content-Type"] = wanted.media_type
-    answer.headers["Link"] = f'<{the_house().config.license_url}>; rel="license"'
+    license_url, canonical = terms_beside(entry, terms).license_url, quote(entry.canonical, safe=URL_SAFE)
+    answer.headers["Link"] = f'<{license_url}>; rel="license", <{canonical}>; rel="canonical"'
     answer.vary.add("Accept")
     return answer
 
 
-def _rendered(
-    wanted: Format, found: Story, version: StoryVersion, members: frozenset[str] | None
-) -> dict[str, Any] | str | bytes:
-    terms = the_house().terms
-    document = wanted.render(entry_of(found, version, terms), terms)
+def _links_of_page(next_cursor: str | None) -> list[str]:
+    """Return the links of a list (RFC 8288): the license, and where it goes on."""
+    house = the_house()
+    links = [f'<{house.config.license_url}>; rel="license"']
+    if next_cursor is not None:
+        asked = request.args.to_dict() | {"cursor": next_cursor}
+        links.append(f'<{house.config.site.base_url}/v1/stories?{urlencode(asked)}>; rel="next"')
+    return links
+
+
+def _rendered(wanted: Format, entry: Entry, members: frozenset[str] | None) -> dict[str, Any] | str | bytes:
+    document = wanted.render(entry, the_house().terms)
     return select_members(document, members) if members is not None and isinstance(document, dict) else document
