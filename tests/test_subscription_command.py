@@ -14,6 +14,8 @@ from syndicator.cli import app
 from syndicator.errors import InvalidRequest
 from tests.channels.wordpress_target import PASSWORD, WordPressTarget
 from tests.conftest import ROOT
+from tests.receiver import Receiver
+from tests.web.hub_reader import echo, query_of
 
 
 @pytest.fixture
@@ -32,9 +34,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*words: str) -> str:
-    result = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+def run(*words: str, status: int = 0) -> str:
+    result = CliRunner().invoke(app, words, catch_exceptions=False, standalone_mode=False)
+    assert (result.return_value or result.exit_code) == status, result.output
     return result.output
 
 
@@ -51,5 +53,23 @@ def test_an_account_is_tried_before_it_is_kept_and_again_when_asked(folder: Path
     assert PASSWORD not in json.dumps(added) + run("subscription", "show", added["id"])
     assert "lets us in" in run("subscription", "test", added["id"])
     run("subscription", "set-credential", added["id"], "wrong")
-    with pytest.raises(InvalidRequest, match="did not take the application password"):
-        run("subscription", "test", added["id"])
+    assert "did not take the application password" in run("subscription", "test", added["id"], status=1)
+
+
+def test_a_websub_callback_is_asked_before_it_is_subscribed(folder: Path) -> None:
+    run("publisher", "add", "Courier", "--domain", "courier.example", "--email", "wire@courier.example")
+    run("publisher", "approve", "courier.example", "--reason", "known")
+    order = ["subscription", "add", "--publisher", "courier.example", "--channel", "websub", "--feed"]
+    with Receiver(echo) as callback:
+        to = ["--to", f"{callback.url}/in?reader=7"]
+        with pytest.raises(InvalidRequest, match="has no public topic"):
+            run(*order, "partners", *to)
+        asked: dict[str, Any] = json.loads(run("--json", *order, "latest", *to, "--option", "format=json"))
+        assert json.loads(run("--json", "subscription", "list")) == []
+        run("delivery", "drain")
+        assert query_of(callback.received[0])["hub.topic"][0].endswith("/feeds/latest.json")
+    (made,) = json.loads(run("--json", "subscription", "list"))
+    assert (made["channel"], made["endpoint"], made["state"]) == ("websub", asked["endpoint"], "active")
+    shown = json.loads(run("publisher", "export", "courier.example"))
+    assert [each["endpoint"] for each in shown["subscriptions"]] == [asked["endpoint"]]
+    assert asked["secret"] not in json.dumps(shown)

@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
@@ -45,6 +44,13 @@ class Commands(TyperGroup):
         if cmd_name in PART_OF and cmd_name not in self.commands:
             self.commands.update(get_group(part_named(PART_OF[cmd_name])).commands)
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Make the number that a command returns its exit status."""
+        returned = super().invoke(ctx)
+        if isinstance(returned, int) and returned:
+            raise typer.Exit(returned)
+        return returned
 
 
 def part_named(name: str) -> typer.Typer:
@@ -84,19 +90,18 @@ def version() -> None:
     say(__version__)
 
 
+def _with_field(words: str, field: str | None) -> str:
+    return words if field is None or words.startswith(field) else f"{field}: {words}"
+
+
 def main() -> None:
-    """Run one command and turn our errors into a message and an exit status."""
+    """Run one command and turn our errors into a message and an exit status; wrong usage the framework tells, and ends in 2."""
     try:
-        status = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(2)
-    except click.exceptions.Abort:
-        sys.exit(130)
+        app()
     except ConfigError as error:
         say(str(error), error=True)
         sys.exit(2)
     except SyndicatorError as error:
-        say(f"{error} [{error.reason.value}]", error=True)
-        sys.exit(1)
-    sys.exit(status if isinstance(status, int) else 0)
+        field = getattr(error, "field", None)
+        say(f"{_with_field(str(error), field)} [{error.reason.value}]", error=True)
+        sys.exit(2 if field else 1)

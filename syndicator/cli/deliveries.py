@@ -14,11 +14,14 @@ from syndicator.cli import redelivery
 from syndicator.cli.desk import Desk, say
 from syndicator.delivery.digests import Digests
 from syndicator.domain.deliveries import Delivery, delivery_uid
+from syndicator.domain.feeds import FORMATS
 from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.errors import InvalidRequest
+from syndicator.operations import audit
 from syndicator.operations import deliveries as looking
 from syndicator.operations import subscriptions as subscribing
 from syndicator.operations.destinations import try_login
+from syndicator.operations.hub import ask_callback
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.try_out import trials_of
 from syndicator.sending import create_engine
@@ -59,6 +62,9 @@ def add(
     """Owe a feed's events to an endpoint from now on. The signing secret is shown this once."""
     desk: Desk = context.obj
     house = desk.house
+    if channel is ChannelKind.WEBSUB:
+        _ask_callback(desk, publisher, feed, to, _read_options(option or []))
+        return
     options, secret_there = _read_options(option or []), credential.read().strip("\r\n") if credential else ""
     if channel.logs_in and not untried:
         chosen = read_options(channel, options)
@@ -79,6 +85,22 @@ def add(
             at=house.clock(),
         )
     desk.show(_subscription(subscription) | ({"secret": secret} if secret else {}))
+
+
+def _ask_callback(desk: Desk, publisher: str, feed: str, callback: str, options: dict[str, Any]) -> None:
+    """WebSub subscriptions are the callback's to confirm (5.3), so this asks it as the hub would, within seconds."""
+    form = str(options.pop("format", "atom"))
+    if options or form not in FORMATS:
+        raise InvalidRequest(f"websub takes format, one of {', '.join(FORMATS)}", "option")
+    house = desk.house
+    with house.sessions.begin() as session:
+        owner = get_publisher(session, publisher)
+        asked, secret = ask_callback(
+            session, house, desk.outbound, owner, feed=feed, callback=callback, form=form, at=house.clock()
+        )
+        audit.record(session, desk.actor, "subscription.ask", owner.public_id, at=house.clock(), feed=feed, channel="websub")
+    record = {"feed": feed, "channel": "websub", "endpoint": asked.callback, "state": "asked to confirm", "secret": secret}
+    desk.show(record | {"lease_seconds": asked.lease_seconds})
 
 
 def list_subscriptions(context: typer.Context) -> None:
@@ -191,7 +213,8 @@ def drain(context: typer.Context) -> None:
     with closing(create_engine(desk.house)) as engine:
         attempts = engine.drain_due()
     letters = Digests(desk.house, Email(desk.house.config, open_carrier(desk.house.config))).send_due()
-    say(f"{attempts + letters} attempts made; nothing more is due now")
+    made = attempts + letters
+    desk.tell(f"{made} attempts made; nothing more is due now", {"attempts": made})
 
 
 def _read_options(pairs: list[str]) -> dict[str, Any]:

@@ -79,10 +79,20 @@ class Desk:
             return f"command line: {getpass.getuser()}"
         return "command line"
 
+    def tell(self, words: str, record: Mapping[str, Any]) -> None:
+        """Say in a sentence what was done, or print it as a record where those are JSON."""
+        if self.as_json:
+            self.print_json(record)
+        else:
+            say(words)
+
+    def print_json(self, value: Any, indent: int | None = None) -> None:
+        say(json.dumps(value, ensure_ascii=False, default=_plain, indent=indent))
+
     def show(self, record: Mapping[str, Any]) -> None:
         """Print one record."""
         if self.as_json:
-            say(json.dumps(record, ensure_ascii=False, default=_plain))
+            self.print_json(record)
             return
         width = max(map(len, record), default=0)
         for name, value in record.items():
@@ -92,7 +102,7 @@ class Desk:
         """Print records as a table, or say in one sentence why there are none."""
         rows = list(records)
         if self.as_json:
-            say(json.dumps(rows, ensure_ascii=False, default=_plain))
+            self.print_json(rows)
             return
         if not rows:
             say(empty)

@@ -15,6 +15,7 @@ from syndicator.errors import InvalidRequest
 from syndicator.operations import eligibility, members
 from syndicator.operations import keys as credentials
 from syndicator.operations import publishers as deciding
+from syndicator.operations.publisher_file import file_of
 from syndicator.storage.engine import reading
 
 Reason = Annotated[str, typer.Option(help="The publisher reads it.")]
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     group.command("suspend")(suspend)
     group.command("reinstate")(reinstate)
     group.command("revoke")(revoke)
+    group.command("export")(export)
     group.command("check")(check)
     group.command("what-if")(what_if)
     group.command("invite")(invite)
@@ -111,6 +113,14 @@ def reinstate(context: typer.Context, publisher: Who, reason: Reason) -> None:
 def revoke(context: typer.Context, publisher: Who, reason: Reason) -> None:
     """Revoke an approval for good."""
     _decide(context.obj, publisher, PublisherState.REVOKED, reason)
+
+
+def export(context: typer.Context, publisher: Who) -> None:
+    """Print everything that is kept about a publisher as JSON, without what opens a door."""
+    desk: Desk = context.obj
+    with reading(desk.house.sessions) as session:
+        rows = file_of(session, deciding.get_publisher(session, publisher))
+    desk.print_json(rows, indent=2)
 
 
 def phone_list(
@@ -202,7 +212,7 @@ def key_create(
     desk: Desk = context.obj
     house, at = desk.house, desk.house.clock()
     if newsroom == bool(publisher):
-        raise InvalidRequest("give either --publisher P or --newsroom", "publisher")
+        raise typer.BadParameter("say either --publisher or --newsroom")
     with house.sessions.begin() as session:
         key, secret = credentials.create_key(
             session,

@@ -9,7 +9,7 @@ import typer
 
 from syndicator.cli.desk import Desk, say
 from syndicator.domain.deliveries import Delivery, DeliveryState
-from syndicator.errors import InvalidRequest, NotFound
+from syndicator.errors import NotFound
 from syndicator.operations import deliveries as looking
 from syndicator.operations.acknowledge import pending_acknowledgements
 from syndicator.operations.backfill import backfill as owe_backfill
@@ -28,7 +28,7 @@ def register(subscriptions: typer.Typer, deliveries: typer.Typer) -> None:
     deliveries.command("acknowledgements")(acknowledgements)
 
 
-def test(context: typer.Context, subscription_id: str) -> None:
+def test(context: typer.Context, subscription_id: str) -> int:
     """Have an example sent to a webhook (`subscription show` says what came of it), or log in where SFTP or WordPress lead."""
     desk: Desk = context.obj
     with desk.house.sessions() as session:
@@ -36,14 +36,13 @@ def test(context: typer.Context, subscription_id: str) -> None:
     if found.channel.logs_in:
         credential = desk.house.vault.unlock(found.secret or "")
         trouble = try_login(desk.outbound, found.channel, found.endpoint, found.options, credential, desk.house.clock())
-        if trouble:
-            raise InvalidRequest(trouble, "credential")
-        say(f"{found.endpoint} lets us in")
-        return
+        say(trouble or f"{found.endpoint} lets us in", error=bool(trouble))
+        return 1 if trouble else 0
     with desk.house.sessions.begin() as session:
         found = get_subscription(session, subscription_id)
         trial = ask_for_trial(session, found, actor=desk.actor, at=desk.house.clock())
     desk.show({"test": trial.public_id, "to": found.endpoint})
+    return 0
 
 
 def backfill(
@@ -61,7 +60,7 @@ def backfill(
     with desk.house.sessions.begin() as session:
         found = get_subscription(session, subscription_id)
         count = owe_backfill(session, found, actor=desk.actor, at=at, since=since, after_seq=after_seq)
-    say(f"{count} stories are owed to {subscription_id}")
+    desk.tell(f"{count} stories are owed to {subscription_id}", {"subscription": subscription_id, "owed": count})
 
 
 def replay(
@@ -80,7 +79,7 @@ def replay(
     with desk.house.sessions.begin() as session:
         if delivery_id is not None:
             looking.replay(session, looking.get_delivery(session, delivery_id), actor=desk.actor, at=at)
-            say(f"{delivery_id} is owed again")
+            desk.tell(f"{delivery_id} is owed again", {"owed": 1})
             return
         only = get_subscription(session, subscription).id if subscription else None
         count = looking.replay_many(
@@ -92,7 +91,7 @@ def replay(
             state=DeliveryState.GIVEN_UP if given_up else DeliveryState.DELIVERED,
             since=at - timedelta(days=days) if days is not None else None,
         )
-    say(f"{count} deliveries are owed again")
+    desk.tell(f"{count} deliveries are owed again", {"owed": count})
 
 
 def why(

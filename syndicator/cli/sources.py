@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -66,12 +67,14 @@ def pull(context: typer.Context, name: Annotated[str | None, typer.Argument()] =
     desk: Desk = context.obj
     with desk.house.sessions() as session:
         wanted = [keeping.get_source(session, name)] if name else keeping.pulled_sources(session)
-    failed = False
+    reports = []
     for source in wanted:
         report = pull_source(desk.house, desk.outbound, source.id)
-        say(f"{source.name}: {report.words}", error=report.failed)
-        failed = failed or report.failed
-    return 1 if failed else 0
+        say(f"{source.name}: {report.words}", error=report.failed or desk.as_json)
+        reports.append(report)
+    if desk.as_json:
+        desk.list(map(asdict, reports), empty="")
+    return 1 if any(report.failed for report in reports) else 0
 
 
 def pause(context: typer.Context, name: str) -> None:

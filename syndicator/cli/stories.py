@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from syndicator.cli.desk import Desk, say
-from syndicator.domain.stories import Story, StoryVersion
+from syndicator.domain.stories import Event, Story, StoryVersion
 from syndicator.errors import InvalidRequest
 from syndicator.operations.correct import correct_story
 from syndicator.operations.explain import explain, story_meant
@@ -50,11 +50,13 @@ def import_(
     desk: Desk = context.obj
 
     def progress(done: int, total: int, imported: Imported) -> None:
-        say(f"[{done}/{total}] {imported.words}", error=imported.failed)
+        say(f"[{done}/{total}] {imported.words}", error=imported.failed or desk.as_json)
 
     results = import_stories(desk.house, desk.outbound, locations, actor=desk.actor, on_progress=progress, draft_only=draft)
     if not draft:
         render_stale(desk.house)
+    if desk.as_json:
+        desk.list(map(_imported, results), empty="")
     failed = sum(result.failed for result in results)
     if failed:
         say(f"{failed} of {len(results)} could not be taken in; the reasons are above", error=True)
@@ -84,6 +86,7 @@ def correct(
     story_id: str,
     note: Annotated[str, typer.Option(help="What was wrong; readers see it.")],
     headline: Annotated[str | None, typer.Option()] = None,
+    summary: Annotated[str | None, typer.Option()] = None,
     body: Annotated[Path | None, typer.Option(help="File with the corrected body, HTML.", exists=True, dir_okay=False)] = None,
 ) -> None:
     """Publish a corrected version."""
@@ -98,10 +101,12 @@ def correct(
             actor=desk.actor,
             at=house.clock(),
             headline=headline,
+            summary=summary,
             body_html=body.read_text(encoding="utf-8") if body else None,
         )
     render_stale(house)
-    say(f"version {published.story.version_number} is out; everyone who had the story is being told")
+    words = f"version {published.story.version_number} is out; everyone who had the story is being told"
+    desk.tell(words, _told(published.event) if published.event else {"version": published.story.version_number})
 
 
 def kill(
@@ -176,7 +181,21 @@ def _change(desk: Desk, change: Any, story_id: str, reason: str) -> None:
     with house.sessions.begin() as session:
         event = change(session, house, story_id, reason=reason, actor=desk.actor, at=house.clock())
     render_stale(house)
-    say(f"{event.type.value}: event {event.seq}; everyone who had the story is being told")
+    desk.tell(f"{event.type.value}: event {event.seq}; everyone who had the story is being told", _told(event))
+
+
+def _imported(imported: Imported) -> dict[str, object]:
+    return {
+        "location": imported.location,
+        "outcome": imported.outcome,
+        "id": imported.public_id,
+        "headline": imported.headline,
+        "why": imported.why,
+    }
+
+
+def _told(event: Event) -> dict[str, object]:
+    return {"seq": event.seq, "type": event.type.value, "story": event.story.uri, "version": event.version_number}
 
 
 def _record(story: Story, version: StoryVersion | None = None) -> dict[str, object]:

@@ -84,7 +84,8 @@ def run_demo(*, once: bool) -> int:
 def take_in(show: Show) -> None:
     show.tell("Stories come in: copied page text, a saved web page, a JSON document")
     paths = [str(path) for path in sorted(STORIES.iterdir())]
-    print("\n".join(f"   {line}" for line in str(show.site.command("story", "import", *paths)).splitlines()))
+    for taken in show.site.command("story", "import", *paths):
+        print(f"   {Path(taken['location']).name}: {taken['headline']}")
     known = show.site.command("story", "list")
     prove("three stories are stored", len(known) == 3, [story["headline"] for story in known])
     show.site.command("story", "import", *paths)

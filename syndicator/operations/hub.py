@@ -9,21 +9,24 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_urlsafe
 from urllib.parse import urlsplit
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
+from syndicator.channels.websub import parse_hub_request
 from syndicator.domain.base import new_id
-from syndicator.domain.publishers import FeedToken
+from syndicator.domain.publishers import FeedToken, Publisher
 from syndicator.domain.subscriptions import ChannelKind, HubRequest, Subscription, SubscriptionState
-from syndicator.errors import TooManyRequests
+from syndicator.errors import InvalidRequest, TooManyRequests
 from syndicator.house import House
 from syndicator.operations.agreements import read_viewer
 from syndicator.operations.backfill import owe_state
 from syndicator.operations.keys import find_token
 from syndicator.operations.subscriptions import end
+from syndicator.outbound import Outbound
 from syndicator.reasons import Reason
 
 PENDING_PER_HOST = 100  # requests that wait until their host may be asked again
@@ -96,6 +99,35 @@ def keep_request(
     return request
 
 
+def ask_callback(
+    session: Session, house: House, outbound: Outbound, publisher: Publisher, *, feed: str, callback: str, form: str, at: datetime
+) -> tuple[HubRequest, str]:
+    """Ask `callback` in the publisher's name whether it wants `feed`, as if it had come to the hub; returns its secret too.
+
+    Once it confirms there is a subscription, until its lease is over. Raises InvalidRequest, AccessDenied, FeedNotFound.
+    """
+    definition = house.catalogue.get(feed)
+    decide_feed(read_viewer(session, house, publisher, at=at), definition, at).require()
+    if not definition.websub or not definition.public:
+        raise InvalidRequest(f"the feed {feed!r} has no public topic; subscribe at /hub with the feed's token address", "feed")
+    secret = token_urlsafe(32)
+    topic = f"{house.config.site.base_url}/feeds/{feed}.{form}"
+    fields = [("hub.mode", "subscribe"), ("hub.topic", topic), ("hub.callback", callback), ("hub.secret", secret)]
+    order = parse_hub_request(fields, house.config.websub, outbound.check_url)
+    request = keep_request(
+        session,
+        house,
+        mode=order.mode,
+        topic=order.topic,
+        callback=order.callback,
+        secret=order.secret,
+        lease_seconds=order.lease_seconds,
+        at=at,
+    )
+    request.publisher_id = publisher.id
+    return request, secret
+
+
 def _require_room(session: Session, house: House, host: str, key: str) -> None:
     """Bound what `host` is asked and sent. Renewing and ending what there is are never refused."""
     live = Subscription.state != SubscriptionState.ENDED
@@ -137,7 +169,8 @@ def settle_hub_request(session: Session, house: House, request: HubRequest, *, a
     subscription.feed, subscription.options = topic.feed, {"format": topic.format}
     subscription.topic, subscription.endpoint = request.topic, request.callback
     subscription.callback_host = request.host
-    subscription.publisher_id = topic.token.publisher_id if topic.token else None
+    asked_for = request.publisher_id or (None if fresh else subscription.publisher_id)  # whoever renews names nobody
+    subscription.publisher_id = topic.token.publisher_id if topic.token else asked_for
     subscription.token_id = topic.token.id if topic.token else None
     subscription.secret, subscription.old_secret = request.secret, None
     subscription.state, subscription.state_reason = SubscriptionState.ACTIVE, ""
