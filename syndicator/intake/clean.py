@@ -25,6 +25,7 @@ MAX_BYLINES = 20
 MAX_TAG = 100
 MAX_TAGS = 40
 MAX_IMAGES = 50
+EARLIEST, LATEST = datetime(1800, 1, 1, tzinfo=UTC), datetime(2800, 1, 1, tzinfo=UTC)  # pages show times in any zone
 _ROUNDS = 12  # a body that has not settled by then was built to defeat us
 
 
@@ -34,7 +35,7 @@ def prepare(draft: StoryDraft, *, notice_texts: Sequence[str], language: str, ma
     Raises InvalidRequest that names the field: no headline, no body, too large, nested too deep, a key that cannot be kept.
     """
     keys = notice_keys(notice_texts)
-    external_id = fold(draft.external_id).strip()
+    external_id = source_key(draft.external_id)
     if not 0 < len(external_id) <= 500:
         raise InvalidRequest("a story needs a key of 1 to 500 characters at its source", "external_id")
     headline = _line(draft.headline, keys, MAX_HEADLINE)
@@ -59,6 +60,11 @@ def prepare(draft: StoryDraft, *, notice_texts: Sequence[str], language: str, ma
         ednote=_line(draft.ednote, keys, MAX_SUMMARY),
         images=_images((*draft.images, *lifted), keys, canonical_url),
     )
+
+
+def source_key(external_id: str) -> str:
+    """Return the key of a story at its source as it is stored, and so must be looked for."""
+    return fold(external_id).strip()
 
 
 def _line(text: str, keys: Sequence[str], limit: int) -> str:
@@ -98,10 +104,9 @@ def _instant(value: datetime | None, field: str) -> datetime | None:
         return None
     if value.tzinfo is None:
         raise InvalidRequest("a time needs its zone, such as 2026-11-20T14:00:00Z", field)
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidRequest("this time lies outside the calendar", field) from error
+    if not EARLIEST <= value < LATEST:
+        raise InvalidRequest(f"{field}: no story is of the year {value.year}", field)
+    return value.astimezone(UTC)
 
 
 def _settled_body(markup: str, keys: Sequence[str], base: str, max_bytes: int) -> tuple[str, list[Image]]:

@@ -87,7 +87,8 @@ def _place(
     selecting = selecting_feeds(catalogue, version)
     if embargoed(story, at):
         return Placement(concerned=selecting)
-    shown = set(selecting) if story.pubstatus is PubStatus.USABLE and kind is not EventType.EXPIRED else set()
+    over = story.expires_at is not None and story.expires_at <= at
+    shown = set(selecting) if story.pubstatus is PubStatus.USABLE and not over else set()
     places = {place.feed: place for place in session.scalars(select(FeedEntry).where(FeedEntry.story_id == story.id))}
     # A feed that a story left before is told of its kill too: somebody may have it from there.
     held = {name for name, place in places.items() if place.left_at is None or kind in WITHDRAWALS}

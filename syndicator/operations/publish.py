@@ -56,6 +56,12 @@ def hold_until(draft: StoryDraft, at: datetime) -> datetime | None:
     return max(ahead, default=None)
 
 
+def _rescheduled(story: Story, draft: StoryDraft, at: datetime) -> bool:
+    """Whether `draft` moves the instant at which a story that still waits comes out; its words may be the same."""
+    waits_until = story.embargoed_until if story.released_at is None else None
+    return waits_until is not None and waits_until > at and hold_until(draft, at) != waits_until
+
+
 def _first_version(session: Session, house: House, source: Source, draft: StoryDraft, at: datetime) -> Published:
     held = hold_until(draft, at)
     public_id = new_id("", 10)
@@ -86,7 +92,7 @@ def _next_version(
     if story.pubstatus is PubStatus.CANCELED:
         raise StoryKilled(story.uri)
     current = get_version(session, story.id, story.version_number)
-    if current.content_hash == draft.content_hash and not correction_note:
+    if current.content_hash == draft.content_hash and not correction_note and not _rescheduled(story, draft, at):
         return Published(story, "unchanged")
     if story.pubstatus is PubStatus.WITHHELD:
         raise Conflict(f"story {story.uri} has been taken down; its source cannot bring it back")

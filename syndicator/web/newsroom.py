@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from syndicator.domain.publishers import Scope
 from syndicator.domain.stories import Event, PubStatus, Rights, SourceKind, Story
 from syndicator.errors import StoryNotFound
+from syndicator.intake.clean import source_key
 from syndicator.intake.document import StoryDocument, parse_document
 from syndicator.operations.correct import correct_story
 from syndicator.operations.publish import Outcome, Published, publish_story
@@ -116,7 +117,7 @@ def _withdraw(external_id: str, withdrawal: Callable[..., Event], reason: str) -
 
 
 def _known(session: Session, external_id: str) -> Story:
-    story = find_story_of(session, source_called(session, SOURCE, SourceKind.API).id, external_id)
+    story = find_story_of(session, source_called(session, SOURCE, SourceKind.API).id, source_key(external_id))
     if story is None:
         raise StoryNotFound(external_id)
     return story

@@ -84,6 +84,18 @@ def test_a_time_of_publication_ahead_is_an_embargo(desk: Desk) -> None:
     assert feeds_holding(desk.house, story.id) == set()
 
 
+def test_a_story_that_waits_follows_its_new_time_although_its_words_are_the_same(desk: Desk, clock: HandClock) -> None:
+    story = desk.publish(published_at=later(desk.house, hours=2)).story
+    assert desk.publish(published_at=later(desk.house, hours=4)).outcome == "changed"
+    clock.advance(timedelta(hours=3))
+    with desk.house.sessions.begin() as session:
+        assert keep_time.lift_embargoes(session, desk.house, at=clock()) == 0
+    assert feeds_holding(desk.house, story.id) == set()
+    assert desk.publish(published_at=clock()).outcome == "changed"
+    assert "latest" in feeds_holding(desk.house, story.id)
+    assert desk.publish(published_at=clock()).outcome == "unchanged"
+
+
 def test_a_story_that_is_out_cannot_be_embargoed(desk: Desk) -> None:
     desk.publish()
     with pytest.raises(Conflict, match="take it down"):
@@ -296,3 +308,15 @@ def test_a_story_brought_back_before_its_minute_stays_under_embargo(desk: Desk, 
     restore(desk, story)
     assert decide(ANYBODY, desk.story(story), Purpose.READ, clock()).granted
     assert feeds_holding(desk.house, story.id) != set()
+
+
+def test_an_expired_story_stays_out_of_the_feeds_although_its_source_changes_it(desk: Desk, clock: HandClock) -> None:
+    over = later(desk.house, hours=1)
+    story = desk.publish(expires_at=over).story
+    clock.advance(timedelta(hours=2))
+    with desk.house.sessions.begin() as session:
+        keep_time.expire_stories(session, desk.house, at=clock())
+    desk.publish(expires_at=over, headline="River gauges went live")
+    assert feeds_holding(desk.house, story.id) == set()
+    desk.publish(expires_at=later(desk.house, hours=1), headline="River gauges went live")
+    assert "latest" in feeds_holding(desk.house, story.id)
