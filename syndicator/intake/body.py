@@ -211,9 +211,9 @@ class _Writer:
         self._run.extend(f"</{tag}>" for tag, _ in reversed(self._open))
         html = _tidy("".join(self._run))
         self._run = [start for _, start in self._open]
-        if html:
-            url = _bare_url(html)
-            self._add(self._leaf, f"{_link_start(url)}{escape(url, quote=False)}</a>" if url else html)
+        for part in _parted(html):
+            url = _bare_url(part)
+            self._add(self._leaf, f"{_link_start(url)}{escape(url, quote=False)}</a>" if url else part)
 
     def _add(self, leaf: str, html: str) -> None:
         self._room -= len(html)
@@ -273,6 +273,21 @@ def _tidy(html: str) -> str:
     while html.endswith(("<br>", " "), start, end):
         end -= 1 if html[end - 1] == " " else 4
     return html[start:end]
+
+
+def _parted(html: str) -> list[str]:
+    """Part a paragraph at its line breaks where a pasted address has a line to itself, as editors leave it above more words."""
+    lines = html.split("<br>")
+    whole = all(line.count("<") == 2 * line.count("</") for line in lines)  # no element reaches over a break
+    if len(lines) == 1 or not whole or not any(map(_bare_url, lines)):
+        return [html] if html else []
+    parts: list[list[str]] = [[]]
+    for line in lines:
+        if _bare_url(line):
+            parts += [[line], []]
+        else:
+            parts[-1].append(line)
+    return [part for each in parts if (part := _tidy("<br>".join(each)))]
 
 
 def _bare_url(html: str) -> str | None:

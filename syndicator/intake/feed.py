@@ -115,8 +115,8 @@ def _xml_draft(entry: Any) -> StoryDraft:
     external_id = entry.get("id") or link
     if not external_id:
         raise InvalidRequest("it has neither an id nor a link", "external_id")
-    contents = [each.value for each in entry.get("content", []) if each.get("value")]
-    summary = entry.get("summary") or ""
+    contents = [_markup(each) for each in entry.get("content", []) if each.get("value")]
+    summary = _markup(entry["summary_detail"]) if entry.get("summary_detail") else ""
     body = max(contents, key=len, default="") or _whole(summary)
     if not body:
         raise InvalidRequest("it carries an excerpt only, not the story", "body_html")
@@ -133,6 +133,18 @@ def _xml_draft(entry: Any) -> StoryDraft:
         published_at=_instant(_own(entry, "published_parsed") or _own(entry, "updated_parsed")),
         images=tuple(Image(url=url) for url in _pictures(entry)),
     )
+
+
+def _markup(detail: Any) -> str:
+    """Return a text construct as HTML; Atom also knows plain text (RFC 4287 section 3.1.1.1)."""
+    value = str(detail.get("value") or "")
+    return paragraphs(value) if detail.get("type") == "text/plain" else value
+
+
+def paragraphs(text: str) -> str:
+    """Return plain text as HTML; a blank line parts paragraphs."""
+    parts = (escape(part.strip(), quote=False) for part in re.split(r"\n[ \t\r]*\n", text))
+    return "".join(f"<p>{part}</p>" for part in parts if part)
 
 
 def _whole(summary: str) -> str:
@@ -177,8 +189,7 @@ def _json_items(content: bytes, origin: str) -> list[Any]:
 
 def _json_draft(item: dict[str, Any]) -> StoryDraft:
     """Read one item of a JSON Feed 1.1 (jsonfeed.org)."""
-    text = escape(str(item.get("content_text") or "")).replace("\n\n", "</p><p>")
-    body = str(item.get("content_html") or "") or (f"<p>{text}</p>" if text else "")
+    body = str(item.get("content_html") or "") or paragraphs(str(item.get("content_text") or ""))
     if not body:
         raise InvalidRequest("it carries an excerpt only, not the story", "body_html")
     authors = item.get("authors") or [item.get("author") or {}]

@@ -24,6 +24,8 @@ from syndicator.intake.text import fold, parse_html, text_of_html, visible
 
 MAX_PAGE_BYTES = 8_000_000
 MAX_TEXT_CHARACTERS = 1_000_000
+SHORTEST_BODY = 40  # characters; less is no article
+LONGEST_WRAPPED = 120  # characters of a line that somebody's program broke
 _ARTICLE_TYPES = {"Article", "NewsArticle", "BlogPosting", "ReportageNewsArticle", "AnalysisNewsArticle", "OpinionNewsArticle"}
 _BODY_CLASSES = (
     *("entry-content", "article-content", "article__content", "article-body", "article__body", "post-content", "story-body"),
@@ -81,6 +83,8 @@ def _read_text(text: str, origin: str) -> StoryDraft:
         raise IntakeError(origin, f"longer than {MAX_TEXT_CHARACTERS} characters")
     blocks = [[line for raw in block.splitlines() if (line := fold(raw).strip())] for block in re.split(r"\n[ \t\r]*\n", text)]
     blocks = [block for block in blocks if block]
+    if len(blocks) < 3 and any(len(line) > LONGEST_WRAPPED for block in blocks for line in block):
+        blocks = [[line] for block in blocks for line in block]  # copied without blank lines: each line is a paragraph
     section, headline, rest = _heads(blocks)
     article, furniture = _split_furniture(rest)
     byline = _bylines(article, furniture)
@@ -189,7 +193,7 @@ def split_joined(label: str, words: str) -> list[str]:
 
 
 def _cost(piece: str, words: str) -> int:
-    if piece and re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", words):
+    if piece and piece in words and re.search(rf"(?<!\w){re.escape(piece)}(?!\w)", words):
         return 1
     return 10 + 15 * len(re.findall(r"[a-z](?=[A-Z])", piece)) + (100 if len(piece) < 3 else 0)
 
@@ -321,12 +325,13 @@ def _tags_line(root: HtmlElement) -> list[str]:
 def _body(root: HtmlElement, markup: str, headline: str, byline: tuple[str, ...]) -> str:
     for node in _body_candidates(root):
         body = _without_furniture(node, headline, byline)
-        if len(text_of_html(body)) >= 40:
+        if len(text_of_html(body)) >= SHORTEST_BODY:
             return body
     import trafilatura
 
     found = trafilatura.extract(markup, output_format="html", include_links=True, include_comments=False, favor_precision=True)
-    return _without_furniture(parse_html(found), headline, byline) if found else ""
+    body = _without_furniture(parse_html(found), headline, byline) if found else ""
+    return body if len(text_of_html(body)) >= SHORTEST_BODY else ""
 
 
 def _body_candidates(root: HtmlElement) -> Iterator[HtmlElement]:
@@ -346,7 +351,7 @@ def _without_furniture(node: HtmlElement, headline: str, byline: tuple[str, ...]
             each.drop_tree()
     _cut_furniture_lines(copy)
     lines = {label_key(headline), *map(label_key, byline), *(f"by {label_key(name)}" for name in byline)}
-    for each in [*copy.iter("p", "div", "h2", "span")]:
+    for each in [*copy.iter("p", "div", "h1", "h2", "span")]:
         if each.getparent() is not None and label_key(_text(each)) in lines:
             each.drop_tree()
     return str(lxml.html.tostring(copy, encoding="unicode"))

@@ -89,6 +89,9 @@ def cut_notice(runs: Sequence[str], keys: Sequence[str]) -> list[str]:
     found = [(letter, at) for at, char in enumerate(joined) for letter in letters(char)]
     for key in keys:
         found = _without(found, key, doomed)
+    for at, char in enumerate(joined[1:], start=1):
+        if doomed[at - 1] and char in ".\u200c\u200d":  # its full stop, whatever markup stands before it
+            doomed[at] = 1
     kept, start = [], 0
     for run in runs:
         marks = doomed[start : start + len(run)]
@@ -123,12 +126,12 @@ def _without(found: list[tuple[str, int]], key: str, doomed: bytearray) -> list[
 
 
 def _mend(run: str, marks: bytearray) -> str:
-    """Drop the doomed characters, and what only belonged to them: a full stop after, and a run left without any letter."""
+    """Drop the doomed characters, and a run that they leave without any letter."""
     pieces = []
     at = 0
     while at < len(run):
         if marks[at]:
-            while at < len(run) and (marks[at] or run[at] in ".\u200c\u200d"):
+            while at < len(run) and marks[at]:
                 at += 1
             pieces.append(" ")
         else:

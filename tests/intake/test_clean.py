@@ -86,6 +86,14 @@ def test_an_embed_becomes_one_plain_link(embed: str) -> None:
     assert body_of(f"<p>Before</p>{embed}<p>After</p>") == f"<p>Before</p>{link}<p>After</p>"
 
 
+def test_an_address_pasted_above_the_next_words_is_a_link_of_its_own() -> None:
+    link = f'<p><a href="{TWEET}" rel="noopener">{TWEET}</a></p>'
+    mangled = f"{TWEET}” target=”_blank” rel=”noopener noreferrer"
+    assert body_of(f"<p>{mangled}<br />\nA rocket <b>attack</b><br>came.</p>") == f"{link}<p>A rocket <b>attack</b><br>came.</p>"
+    assert body_of(f"<p>Before<br>{TWEET}<br>After</p>") == f"<p>Before</p>{link}<p>After</p>"
+    assert body_of(f"<p><b>Before<br>{TWEET}<br>After</b></p>") == f"<p><b>Before<br>{TWEET}<br>After</b></p>"
+
+
 @pytest.mark.parametrize(
     "notice",
     [
@@ -98,6 +106,7 @@ def test_an_embed_becomes_one_plain_link(embed: str) -> None:
             '<a href="mailto:licensing@dailycallernewsfoundation.org">licensing@<b>dailycallernewsfoundation</b>.org</a>',
         )
         + "</p>",
+        f"<p><em>{NOTICE.replace(' licensing@', ' <a href=mailto:x@y.example>licensing@')}</a>.</em></p>",
         "<p>" + NOTICE.replace(". For", ".</p><p>For") + "</p>",
         "<p>" + NOTICE.replace("charge", "cha<i></i>r\u200bge") + "</p>",
         "<p>"
@@ -164,6 +173,8 @@ def test_fields_are_single_clean_lines() -> None:
         ({"external_id": "\x00"}, "external_id"),
         ({"published_at": datetime(2026, 1, 1)}, "published_at"),  # noqa: DTZ001
         ({"expires_at": datetime.fromisoformat("0001-01-01T00:00:00+14:00")}, "expires_at"),
+        ({"published_at": datetime(1, 1, 1, tzinfo=UTC)}, "published_at"),
+        ({"embargoed_until": datetime(9999, 12, 31, 23, 59, tzinfo=UTC)}, "embargoed_until"),
     ],
 )
 def test_what_cannot_be_kept_is_refused_by_name(fields: dict[str, Any], field: str) -> None:

@@ -64,6 +64,13 @@ def test_atom_and_json_feed_give_the_same_story(content: bytes) -> None:
     assert draft.published_at == datetime(2026, 6, 30, 13, tzinfo=UTC)
 
 
+def test_plain_text_is_taken_as_text_and_keeps_its_paragraphs() -> None:
+    words = b"Five &lt; six &amp;amp; more.\n\nAnd so on."
+    markup = b'<content type="xhtml"><div xmlns="http://www.w3.org/1999/xhtml"><p>Words</p></div>'
+    draft = read_feed(ATOM.replace(markup, b"<content>" + words), "feed").drafts[0]
+    assert draft.body_html == "<p>Five &lt; six &amp;amp; more.</p><p>And so on.</p>"
+
+
 def test_a_bad_item_leaves_the_others() -> None:
     parsed = read_feed(JSON, "feed")
     assert len(parsed.drafts) == 1

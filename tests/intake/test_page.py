@@ -99,6 +99,13 @@ def test_copied_text_without_a_section_and_with_wrapped_lines_is_read() -> None:
     assert paragraphs(draft) == [PARAGRAPH, PARAGRAPH]
 
 
+def test_copied_text_without_blank_lines_is_read_line_by_line() -> None:
+    whole, lines = story(SAMPLE.read_text(encoding="utf-8")), SAMPLE.read_text(encoding="utf-8").splitlines()
+    draft = story("\n".join(line for line in lines if line.strip()))
+    assert (draft.section, draft.headline, draft.tags) == (whole.section, whole.headline, whole.tags)
+    assert draft.body_html == whole.body_html
+
+
 PAGE = f"""<!doctype html><html lang="en-GB"><head><title>Bridge | The News</title>
 <link rel="canonical" href="https://news.example/2026/bridge/"><meta property="og:image" content="/bridge.jpg">
 <script type="application/ld+json">{{"@context":"https://schema.org","@graph":[
@@ -130,7 +137,7 @@ def test_an_html_page_is_read_by_what_it_says_about_itself() -> None:
 def test_a_page_without_any_marks_is_still_read() -> None:
     draft = story(f"<html><body><div><h1>Bridge</h1>{f'<p>{PARAGRAPH}</p>' * 5}</div></body></html>", "https://news.example/b")
     assert draft.headline == "Bridge"
-    assert PARAGRAPH in draft.body_html
+    assert paragraphs(draft) == [PARAGRAPH] * 5
     assert draft.external_id == "https://news.example/b"
 
 
