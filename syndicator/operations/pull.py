@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import structlog
@@ -34,6 +34,7 @@ LONGEST_PAUSE = timedelta(hours=6)
 LONGEST_RETRY_AFTER = timedelta(hours=24)
 SHARE = 300  # of our stories that one sweep asks after: three requests
 MAX_GONE = 100  # vanished stories remembered for the desk
+LAST = datetime.max.replace(tzinfo=UTC)
 MAX_ERROR = 2000  # characters kept of what went wrong
 
 
@@ -86,7 +87,7 @@ def pull_source(house: House, outbound: Outbound, source_id: int) -> PullReport:
         waits = error.retry_after_seconds if isinstance(error, SourceFailed) else None
         pulled = Pull(cursor=source.cursor, failure=SourceFailed(source.url, str(error).removeprefix(f"{source.url}: "), waits))
     report.problems.extend(pulled.problems)
-    for draft in pulled.drafts:
+    for draft in sorted(pulled.drafts, key=_age):  # feeds name the newest first
         _take(house, source, draft, report)
     _record(house, source_id, pulled, report)
     log.info(
@@ -159,6 +160,11 @@ class BoundedGet:
         answer = self._outbound.get(url, headers=headers, auth=auth, max_bytes=self._bytes)
         self._bytes -= len(answer.body)
         return answer
+
+
+def _age(draft: StoryDraft) -> datetime:
+    at = draft.published_at
+    return at if at is not None and at.tzinfo is not None else LAST
 
 
 def _take(house: House, source: Source, draft: StoryDraft, report: PullReport) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from sqlalchemy import func, select
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 from syndicator.domain.stories import Source, SourceKind, Story, StoryVersion
 from syndicator.errors import InvalidRequest, NotFound
 from syndicator.house import House
+from syndicator.jobs import get_job
 from syndicator.operations.pull import PullReport, due_sources, pull_source
 from syndicator.operations.withdraw import kill_story
 from syndicator.outbound import Outbound
@@ -31,10 +33,10 @@ def outbound(house: House) -> Outbound:
     return Outbound(house.config.outbound, "test")
 
 
-def add_source(house: House, url: str, kind: SourceKind = SourceKind.WORDPRESS, credentials: str = "") -> int:
+def add_source(house: House, url: str, kind: SourceKind = SourceKind.WORDPRESS, credentials: str = "", name: str = "news") -> int:
     with house.sessions.begin() as session:
         source = Source(
-            name="news", kind=kind, url=url, section="General", every_seconds=300, cursor={}, next_pull_at=house.clock()
+            name=name, kind=kind, url=url, section="General", every_seconds=300, cursor={}, next_pull_at=house.clock()
         )
         source.credentials = house.vault.lock(credentials) if credentials else None
         session.add(source)
@@ -192,3 +194,33 @@ def test_two_that_pull_at_once_make_no_story_twice(house: House, outbound: Outbo
     with house.sessions() as session:
         assert session.scalar(select(func.count(Story.id))) == 20
         assert session.scalar(select(func.count(StoryVersion.id))) == 20
+
+
+def test_stories_of_a_feed_happen_in_the_order_of_their_times(house: House, outbound: Outbound, site: WordPressSite) -> None:
+    dates = ("Tue, 30 Jun 2026 12:00:00 GMT", "", "Mon, 29 Jun 2026 12:00:00 GMT", "Tue, 30 Jun 2026 09:00:00 GMT")
+    items = [
+        f"<item><guid>s{number}</guid><title>Story {number}</title><pubDate>{date}</pubDate>"
+        f"<description>All the words of story {number}.</description></item>"
+        for number, date in enumerate(dates)
+    ]
+    document = f'<rss version="2.0"><channel><title>News</title>{"".join(items)}</channel></rss>'.encode()
+    site.trouble = lambda path, query, answer: (200, {}, document)
+    pull_source(house, outbound, add_source(house, f"{site.url}feed", SourceKind.FEED))
+    with house.sessions() as session:
+        assert session.scalars(select(Story.external_id).order_by(Story.id)).all() == ["s2", "s3", "s0", "s1"]
+
+
+def test_a_slow_source_holds_up_no_other(house: House, outbound: Outbound, site: WordPressSite) -> None:
+    other_was_asked = Event()
+
+    def slow(path: str, query: dict[str, str], answer: Answer) -> Answer:
+        if path == "/slow":
+            return (200, {}, RSS) if other_was_asked.wait(timeout=10) else (500, {}, b"")
+        other_was_asked.set()
+        return 200, {}, RSS
+
+    site.trouble = slow
+    slow_id = add_source(house, f"{site.url}slow", SourceKind.FEED, name="slow")
+    add_source(house, f"{site.url}quick", SourceKind.FEED, name="quick")
+    assert get_job("pull-sources").run(house, outbound) == "2 sources pulled"
+    assert source_of(house, slow_id).failures == 0
