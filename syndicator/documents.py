@@ -108,14 +108,21 @@ def document_path(folder: Path, key: str) -> Path:
     return folder / key
 
 
-def write_document(folder: Path, key: str, document: Document) -> bool:
-    """Put `document` in the place of the one at `key`, durably; False, and nothing written, when that one is equal."""
+def write_document(folder: Path, key: str, document: Document, *, at: datetime | None = None) -> bool:
+    """Put `document` in the place of the one at `key`, durably; False, and nothing written, when that one is equal.
+
+    Where `at`, the present, allows, other bytes than before never keep the old Last-Modified, whatever the document says of
+    itself: a reader that sends nothing but If-Modified-Since would be told for ever that nothing changed.
+    """
     path = document_path(folder, key)
     facts = _facts(document)
-    if _found_facts(path) == facts:
+    found = _found_facts(path)
+    if at is not None and found is not None:
+        newer = found["updated"] + (found["sha256"] != facts["sha256"])
+        facts["updated"] = max(facts["updated"], min(newer, int(at.timestamp())))
+    if found == facts:
         return False
-    packed = _pack(document, facts)
-    _put(path, packed, document.updated)
+    _put(path, _pack(document, facts), datetime.fromtimestamp(facts["updated"], UTC))
     return True
 
 

@@ -13,6 +13,7 @@ import brotli
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug.http import http_date
 
 from syndicator.documents import (
     CODINGS,
@@ -93,6 +94,25 @@ def test_any_difference_is_written(tmp_path: Path, change: dict[str, object]) ->
     assert write_document(tmp_path, "latest.rss", replace(DOCUMENT, **change))  # type: ignore[arg-type]
     after = (tmp_path / "latest.rss").stat()
     assert (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size)
+
+
+def test_other_bytes_never_keep_the_last_modified_that_readers_have(tmp_path: Path) -> None:
+    write_document(tmp_path, "latest.rss", DOCUMENT, at=UPDATED)
+    later = UPDATED + timedelta(seconds=30)
+    assert write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"other"), at=later)
+    changed = read_document(tmp_path / "latest.rss")
+    assert ask(changed, if_modified_since=http_date(UPDATED))[0] == 200
+    assert ask(changed, if_modified_since=http_date(changed.updated))[0] == 304
+    assert not write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"other"), at=later)
+    older = replace(DOCUMENT, body=b"committed late", updated=UPDATED - timedelta(seconds=5))
+    assert write_document(tmp_path, "latest.rss", older, at=later)
+    assert read_document(tmp_path / "latest.rss").updated == UPDATED.replace(microsecond=0) + timedelta(seconds=2)
+
+
+def test_last_modified_is_never_ahead_of_the_clock(tmp_path: Path) -> None:
+    write_document(tmp_path, "latest.rss", DOCUMENT, at=UPDATED)
+    write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"other"), at=UPDATED)
+    assert read_document(tmp_path / "latest.rss").updated <= UPDATED
 
 
 @given(body=st.binary(max_size=300))

@@ -21,16 +21,20 @@ OLDEST_FIRST = (FeedEntry.updated_at, FeedEntry.story_id)
 ARCHIVES_AT_ONCE = 20  # for a feed in one turn of the engine, so that nobody's push waits for a long import
 
 
-def seal(session: Session, definition: FeedDefinition, *, at: datetime) -> bool:
-    """Move the oldest stories out of a head that holds more than its limit; False when that takes more than this one call."""
+def seal(session: Session, definition: FeedDefinition, *, at: datetime, most: int | None = None) -> bool:
+    """Move the oldest stories out of a head that holds more than its limit; False when that takes more than this one call.
+
+    With `most`, move all but so many: stories so long that the limit alone would make the head too large a document.
+    """
     lock_places(session)
-    size, most = definition.archive_size, definition.archive_size * ARCHIVES_AT_ONCE
+    size, room = definition.archive_size, definition.archive_size * ARCHIVES_AT_ONCE
+    limit = definition.limit if most is None else most
     in_head = _in_head(definition)
-    some = select(FeedEntry.story_id).where(*in_head).order_by(*OLDEST_FIRST).limit(definition.limit + most).subquery()
+    some = select(FeedEntry.story_id).where(*in_head).order_by(*OLDEST_FIRST).limit(limit + room).subquery()
     held = session.scalar(select(func.count()).select_from(some)) or 0
-    if held <= definition.limit:
+    if held <= limit:
         return True
-    full = -(-(held - definition.limit) // size) * size
+    full = -(-(held - limit) // size) * size if most is None else held - limit
     oldest = select(FeedEntry.story_id).where(*in_head).order_by(*OLDEST_FIRST).limit(full)
     ids = session.scalars(oldest).all()
     last = newest_archive(session, definition.name)
@@ -40,7 +44,7 @@ def seal(session: Session, definition: FeedDefinition, *, at: datetime) -> bool:
         page = update(FeedEntry).where(FeedEntry.feed == definition.name, FeedEntry.story_id.in_(ids[start : start + size]))
         session.execute(page.values(archive=last).execution_options(synchronize_session=False))
         session.execute(insert(FeedArchive).values(feed=definition.name, number=last, changed_at=at, stale_at=at, written=False))
-    return held < definition.limit + most
+    return held < limit + room
 
 
 def overfull(session: Session, definition: FeedDefinition) -> bool:

@@ -14,6 +14,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from html import escape
+from itertools import accumulate
 from pathlib import Path
 
 from sqlalchemy import delete, insert, or_, select, update
@@ -47,6 +49,8 @@ from syndicator.storage.queries import archived_stories, feed_stories, feed_tomb
 
 RENDERERS = {"rss": render_rss, "atom": render_atom, "json": render_json}
 BATCH = 500
+MAX_HEAD_BYTES = 1_800_000  # of a head document in RSS or Atom; many readers take no more than 2 MB
+ENTRY_BYTES = 2_500  # of an entry beside the story's body: its links, its labels, the notice
 
 
 def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> list[str]:
@@ -185,8 +189,12 @@ def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:
             _notice_new_frame(session, definition, frame, at=house.clock())
             sealed = seal(session, definition, at=house.clock())
     archives = _write_archives(house, definition)
-    with reading(house.sessions) as session:
-        feed = read_feed(session, house, definition, at=house.clock())
+    feed = _read_head(house, definition)
+    if (most := _most_that_fit(feed)) < len(feed.entries):
+        with house.sessions.begin() as session:
+            seal(session, definition, most=most, at=house.clock())
+        archives += _write_archives(house, definition)
+        feed = _read_head(house, definition)
     written = _write(house, definition, definition.name, feed)
     if sealed and state.rendered_seq < state.changed_seq:
         with house.sessions.begin() as session:
@@ -195,6 +203,20 @@ def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:
             shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < state.changed_seq)
             session.execute(shown.values(rendered_seq=state.changed_seq))
     return sealed and archives < ARCHIVES_AT_ONCE
+
+
+def _read_head(house: House, definition: FeedDefinition) -> Feed:
+    with reading(house.sessions) as session:
+        return read_feed(session, house, definition, at=house.clock())
+
+
+def _most_that_fit(feed: Feed) -> int:
+    """Return how many stories a head document may hold: all, unless readers would find it too large. Then some room is made."""
+    sizes = [len(escape(entry.body_html).encode()) + ENTRY_BYTES if feed.full else ENTRY_BYTES for entry in feed.entries]
+    if sum(sizes) <= MAX_HEAD_BYTES:
+        return len(sizes)
+    newest_first = sorted(zip(feed.entries, sizes, strict=True), key=lambda each: each[0].updated, reverse=True)
+    return max(1, sum(total <= MAX_HEAD_BYTES * 3 // 4 for total in accumulate(size for _, size in newest_first)))
 
 
 def _write_archives(house: House, definition: FeedDefinition) -> int:
@@ -217,7 +239,7 @@ def _write_archives(house: House, definition: FeedDefinition) -> int:
 def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> list[Path]:
     folder = documents_folder(house.config.data_dir, definition)
     for name, render in RENDERERS.items():
-        write_document(folder, f"{key}.{name}", _document(definition, feed, name, render(feed)))
+        write_document(folder, f"{key}.{name}", _document(definition, feed, name, render(feed)), at=house.clock())
     return [document_path(folder, f"{key}.{name}") for name in RENDERERS]
 
 

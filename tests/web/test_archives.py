@@ -393,3 +393,17 @@ def test_archives_follow_the_notice_and_are_made_again_when_lost(desk: Desk, get
     render_all(changed)
     assert words in get("/feeds/small/archive/3.rss").decode()
     assert not (public_folder(desk.house.config.data_dir) / "small/archive/99.rss").exists()
+
+
+def test_long_stories_leave_the_head_before_it_grows_too_large_for_readers(desk: Desk, get: Get, clock: HandClock) -> None:
+    long = "<p>" + "All the words of the report. " * 12_000 + "</p>"
+    uris = []
+    for number in range(9):
+        clock.advance(timedelta(minutes=1))
+        uris.append(story(desk, number, body_html=long.replace("report", f"report {number}")).uri)
+        render_all(desk.house)
+        for form in ("rss", "atom", "json"):
+            assert len(get(f"/feeds/small.{form}")) < 2_000_000
+    assert walk(get) == Counter(uris)
+    entries, _ = read(get("/feeds/small.json"), "json")
+    assert [uri for uri, _ in entries] == uris[: -len(entries) - 1 : -1]
