@@ -47,4 +47,9 @@ def _read_feed(file: Path) -> FeedDefinition:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError) as error:
         raise ConfigError(f"{file}: {error}") from error
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+        raise ConfigError("\n".join(_complaint(file, e["loc"], e["msg"]) for e in error.errors())) from error
+
+
+def _complaint(file: Path, place: tuple[int | str, ...], message: str) -> str:
+    """Name file, key and reason; a rule about several keys names them itself."""
+    return ": ".join(filter(None, (str(file), ".".join(map(str, place)), message.removeprefix("Value error, "))))

@@ -24,6 +24,8 @@ from syndicator.errors import ConfigError
 
 ENV_PREFIX = "SYNDICATOR_"
 Seconds = Annotated[float, Field(gt=0)]
+SQLITE = "sqlite:///"
+LANGUAGE = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$"
 RATE = r"^[1-9][0-9]*/(second|minute|hour|day)$"
 
 
@@ -39,7 +41,7 @@ class Site(Section):
         "http://127.0.0.1:8080",
         description="Where the world reaches this service; every link is made from it, never from a Host header.",
     )
-    language: str = Field("en-US", description="Language of stories that do not say (BCP 47).")
+    language: str = Field("en-US", pattern=LANGUAGE, description="Language of stories that do not say (BCP 47).")
     timezone: str = Field("America/New_York", description="Zone in which pages and letters show times (IANA name).")
     data_dir: Path = Field(Path("var"), description="All state lies under this folder: database, documents, keys, outbox.")
     feeds_dir: Path = Field(Path("feeds"), description="The feed catalogue: one TOML file per published feed.")
@@ -385,7 +387,12 @@ def read_config(values: dict[str, Any], folder: Path, origin: str) -> Config:
         wrong = [name for name, value in _our_environment().items() if value == getattr(cause, "doc", None)]
         raise ConfigError(f"environment {' or '.join(wrong)}: {cause}; lists are written as JSON") from error
     site = config.site.model_copy(update={"data_dir": folder / config.site.data_dir, "feeds_dir": folder / config.site.feeds_dir})
-    return config.model_copy(update={"site": site})
+    return config.model_copy(update={"site": site, "database": _based_on(folder, config.database)})
+
+
+def _based_on(folder: Path, database: Database) -> Database:
+    file = database.url.removeprefix(SQLITE)
+    return database if file == database.url else Database(url=f"{SQLITE}{folder / file}")
 
 
 def _our_environment() -> dict[str, str]:

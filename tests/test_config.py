@@ -131,3 +131,7 @@ def test_relative_folders_belong_to_the_settings_file(tmp_path: Path, monkeypatc
     assert config.data_dir == tmp_path / "state"
     assert config.database_url == f"sqlite:///{tmp_path / 'state' / 'syndicator.db'}"
     assert config.site.feeds_dir == tmp_path / "feeds"
+    relative = load_config(written(tmp_path, "[database]\nurl = 'sqlite:///news.db'\n"))
+    assert relative.database_url == f"sqlite:///{tmp_path / 'news.db'}"
+    absolute = load_config(written(tmp_path, "[database]\nurl = 'sqlite:////srv/news.db'\n"))
+    assert absolute.database_url == "sqlite:////srv/news.db"

@@ -42,14 +42,14 @@ class FeedDefinition(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    title: str = Field(min_length=1)
+    title: str = Field(pattern=r"\S")
     description: str = ""
-    language: str = ""  # empty: the site's
+    language: str = Field("", pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3})?$")  # empty: the site's
     access: Literal["public", "eligible"] = "public"
     content: Literal["full", "summary"] = "full"
-    limit: int = Field(50, ge=1, le=200)
-    ttl_minutes: int = Field(5, ge=1, le=1440)
-    websub: bool = True
+    limit: int = Field(50, ge=1, le=200, strict=True)
+    ttl_minutes: int = Field(5, ge=1, le=1440, strict=True)
+    websub: bool = Field(True, strict=True)
     select: Selection = Selection()
 
     @property
