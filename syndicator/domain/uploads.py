@@ -6,7 +6,6 @@ or an archive besides) is refused. What is taken still leaves as a download alon
 
 from __future__ import annotations
 
-import csv
 import re
 import zlib
 
@@ -14,7 +13,8 @@ from syndicator.errors import InvalidRequest
 
 MOST_BYTES = 3_000_000  # of one file
 MOST_BYTES_IN_ALL = 30_000_000  # of one publisher
-MOST_LINES = 100_000
+MOST_SEGMENTS = 5_000  # of a JPEG
+MOST_PICTURES = 4  # in one JPEG
 MOST_PIXELS = 50_000_000  # a small file can unpack to gigabytes on the reviewer's screen
 MEDIA_TYPES = {"pdf": "application/pdf", "png": "image/png", "jpeg": "image/jpeg", "csv": "text/csv"}
 ACCEPT = ".pdf,.png,.jpg,.jpeg,.csv"  # for the browser's dialogue; it is not believed
@@ -22,15 +22,19 @@ WORDS = "a PDF, PNG, JPEG or CSV file"
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PDF_START = re.compile(rb"%PDF-[12]\.[0-9]")
-_MARKUP = re.compile(rb"<\s*(!doctype|!--|\?xml|html|script|svg|head|body|iframe|[a-z]+\s+on)", re.IGNORECASE)
+_MARKUP = re.compile(rb"<\s{0,20}(!doctype|!--|\?xml|html|script|svg|head|body|iframe|[a-z]{1,20}\s{1,20}on)", re.IGNORECASE)
 _SNIFFED_BYTES = 1445  # so far browsers look for a type (WHATWG MIME Sniffing, 5.2)
 _ARCHIVE_END, _ARCHIVE_END_BYTES = b"PK\x05\x06", 65_557  # how a ZIP ends, and where at the latest (APPNOTE 4.3.16)
-_BLANKS = "\xa0\u2007\u2009\u202f"  # between the digits of numbers
-_FORMULA = re.compile(r"\s*(=|@|[+-](?![\d.,\s]*%?$))")
-# JPEG (ITU-T T.81, table B.1): markers that stand alone, and those that open a frame and tell its size.
-_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_LET_BE = dict.fromkeys(map(ord, "\r\n\t\xa0\u2007\u2009\u202f"))  # breaks, and blanks between the digits of numbers
+# A cell that begins as a formula does, whichever mark separates: a spreadsheet of another country reads another one.
+_FORMULA = re.compile(r"(?:^|[,;\t])[ \"]{0,20}(?:[=@]|[+-](?![\d., \xa0\u202f]{0,40}%?\"?(?:[,;\t]|$)))", re.MULTILINE)
+# JPEG (ITU-T T.81, B.1): markers that stand alone or pad, those that open a frame and tell its size, and what ends a scan:
+# neither a stuffed byte nor a restart.
+_ALONE = re.compile(rb"(?:\xff+(?=\xff)|\xff[\x01\xd0-\xd7])+")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END = 0xDA, 0xD9
+_SCAN, _JPEG_START, _JPEG_END = 0xDA, b"\xff\xd8\xff", b"\xff\xd9"
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7]")
+_ZEROS = re.compile(rb"\0*")
 
 
 def kind_of(content: bytes) -> str:
@@ -82,37 +86,36 @@ def _is_jpeg(content: bytes) -> bool:
 
     Telephones put a second picture behind the first (CIPA DC-007), and zeros where they like.
     """
-    rest = content
-    while rest.startswith(b"\xff\xd8\xff"):
-        end = _jpeg_end(rest)
-        rest = rest[end:].lstrip(b"\0") if end else b"?"
-    return content.startswith(b"\xff\xd8\xff") and not rest
+    place = 0
+    for _ in range(MOST_PICTURES):
+        place = _jpeg_end(content, place)
+        if place in {0, len(content)}:
+            break
+    return place == len(content)
 
 
-def _jpeg_end(content: bytes) -> int:
-    """Return where the picture at the start of `content` ends; 0 if it has no whole one."""
-    place, framed = 2, False
-    while place + 4 <= len(content) and content[place] == 0xFF and content[place + 1] != _END:
-        marker = content[place + 1]
-        if marker in _ALONE or marker == 0xFF:  # 0xFF: a byte of padding
-            place += 1 if marker == 0xFF else 2
-            continue
-        if marker in _FRAMES:
+def _jpeg_end(content: bytes, place: int) -> int:
+    """Return where the picture at `place` and the zeros behind it end; 0 if there is no whole one."""
+    if not content.startswith(_JPEG_START, place):
+        return 0
+    place, framed = place + 2, False
+    for _ in range(MOST_SEGMENTS):
+        if alone := _ALONE.match(content, place):
+            place = alone.end()
+        if content.startswith(_JPEG_END, place):
+            behind = _ZEROS.match(content, place + 2)
+            return behind.end() if framed and behind else 0
+        marker, length = content[place + 1 : place + 2], int.from_bytes(content[place + 2 : place + 4])
+        if content[place : place + 1] != b"\xff" or not marker or length < 2:
+            return 0
+        if marker[0] in _FRAMES:
             _require_size(int.from_bytes(content[place + 7 : place + 9]), int.from_bytes(content[place + 5 : place + 7]))
             framed = True
-        place += 2 + int.from_bytes(content[place + 2 : place + 4])
-        if marker == _SCAN:
-            place = _after_scan(content, place)
-    return place + 2 if framed and content[place : place + 2] == bytes((0xFF, _END)) else 0
-
-
-def _after_scan(content: bytes, place: int) -> int:
-    """Return where the next segment begins: the first marker that is neither a stuffed byte nor a restart."""
-    while (place := content.find(b"\xff", place)) != -1:
-        if content[place + 1 : place + 2] not in {b"\0", *(bytes((each,)) for each in range(0xD0, 0xD8))}:
-            return place
-        place += 2
-    return len(content)
+        place += 2 + length
+        if marker[0] == _SCAN:
+            end = _AFTER_SCAN.search(content, place)
+            place = end.start() if end else len(content)
+    return 0
 
 
 def _require_size(width: int, height: int) -> None:
@@ -126,20 +129,14 @@ def _is_table(content: bytes) -> bool:
     Reports begin with a title or remarks of their own, so not every line has to be a row.
     """
     text = _text_of(content)
-    if not all(mark.isprintable() or mark in "\r\n\t" + _BLANKS for mark in text) or _MARKUP.search(content):
+    if not text.translate(_LET_BE).isprintable() or _MARKUP.search(content):
         return False
-    lines = text.splitlines()
-    if len(lines) > MOST_LINES:
-        return False
-    try:  # a spreadsheet of another country reads another separator
-        tables = [[row for row in csv.reader(lines, delimiter=mark) if row] for mark in ",;\t"]
-    except csv.Error:
-        return False
-    if any(_FORMULA.match(cell) for rows in tables for row in rows for cell in row):
+    if _FORMULA.search(text):
         raise InvalidRequest(
             "A cell begins with =, @, + or -; a spreadsheet would run it. Save the file with values only.", "file"
         )
-    return any(sum(len(row) > 1 for row in rows) > 1 for rows in tables)
+    lines = text.splitlines()
+    return any(sum(mark in line for line in lines) > 1 for mark in ",;\t")
 
 
 def _text_of(content: bytes) -> str:

@@ -230,6 +230,8 @@ def _require_our_form() -> None:
         abort(
             403, "This form is too old, or was not sent from our own page. Go back, load the page again, and send it once more."
         )
+    if any("\0" in value for value in request.form.values()):  # no browser sends one, and PostgreSQL takes none
+        abort(400, "A field holds a character that no text has.")
 
 
 def _form_secret(*, make: bool) -> str:

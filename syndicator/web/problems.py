@@ -106,9 +106,11 @@ def register(app: Flask) -> None:
 
 
 def _refuse_null() -> None:
-    """Nothing has a name with a NUL in it, and PostgreSQL does not even let one ask."""
+    """Nothing has a name with a NUL in it, and PostgreSQL does not even let one ask. For forms see guard.py."""
     if "\0" in request.path:
         abort(HTTPStatus.NOT_FOUND)
+    if any("\0" in value for value in request.args.values()):
+        abort(HTTPStatus.BAD_REQUEST, "A value in the address holds a character that no text has.")
 
 
 def machine_asks() -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from contextlib import suppress
+from time import process_time
 
 import pytest
 
@@ -102,6 +104,30 @@ def test_all_else_is_refused_with_the_field_named(content: bytes) -> None:
     with pytest.raises(InvalidRequest) as refused:
         kind_of(content)
     assert refused.value.field == "file"
+
+
+SLOW = {
+    "a table of many cells": b"a,b,c,d,e,f,g\n" * 200_000,
+    "a table of separators": b"," * 2_900_000 + b"\n,",
+    "a table of quotes": b'"' * 2_900_000,
+    "a table of signs": b"+" * 2_900_000,
+    "one that is almost markup": b"a,b\n" + b"<" * 900_000 + b" " * 900_000 + b"a" * 900_000,
+    "one that is almost markup all along": b"a,b\n" + (b"<" + b"a" * 50 + b" " * 50) * 28_000,
+    "a photograph of padding": b"\xff\xd8" + b"\xff" * 2_900_000,
+    "a photograph of restarts": JPEG[:-2] + b"\xff\0\xff\xd0" * 700_000 + b"\xff\xd9",
+    "many photographs": JPEG * 40_000,
+    "a photograph of empty segments": b"\xff\xd8" + b"\xff\xe0\0\2" * 700_000,
+    "a picture of empty chunks": png(1, 1, *[chunk(b"tEXt")] * 200_000),
+}
+
+
+@pytest.mark.parametrize("content", SLOW.values(), ids=SLOW)
+def test_no_file_keeps_us_busy(content: bytes) -> None:
+    """Reliability S26, in the time of this process alone; the bound is some times what it takes."""
+    began = process_time()
+    with suppress(InvalidRequest):
+        kind_of(content)
+    assert process_time() - began < 5
 
 
 def test_a_file_over_the_bound_is_refused() -> None:

@@ -195,7 +195,7 @@ def evidence_file(application_id: str, figure_id: str) -> ResponseReturnValue:
 
 
 @desk.get("/publishers/<publisher_id>/<any(suspend, reinstate, revoke):move>")
-@staff_required(StaffRole.LICENSING)
+@staff_required(StaffRole.LICENSING, lately=True)  # asked for before anything is written, which would be lost
 def move_page(publisher_id: str, move: str) -> ResponseReturnValue:
     """Confirm a suspension, its end, or a revocation, with reason and letter."""
     house = the_house()
