@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
 from syndicator.config import ENV_PREFIX, Config, Database, read_config
@@ -35,6 +35,22 @@ for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
 # In CI the same examples every time, so that nobody's change fails for an old bug; at a desk new ones, so that the bug is found.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
+
+
+_used: set[Engine] = set()
+
+
+@event.listens_for(Engine, "engine_connect")
+def _remember(connection: Connection) -> None:
+    _used.add(connection.engine)
+
+
+@pytest.fixture(autouse=True)
+def no_connection_outlives_its_test() -> Iterator[None]:
+    """Close what was opened, also by a test that failed half way, or an innocent one after it would be blamed for the leak."""
+    yield
+    while _used:
+        _used.pop().dispose()
 
 
 @pytest.fixture

@@ -48,14 +48,12 @@ def test_an_empty_database_says_what_to_run(config: Config, empty_database_url: 
     house = open_house(config.model_copy(update={"database": config.database.model_copy(update={"url": empty_database_url})}))
     assert "db upgrade" in found(house, "database").words
     assert not [finding.name for finding in examine(house) if finding.ok and finding.name in {"database", "feeds", "timetable"}]
-    house.engine.dispose()
 
 
 def test_a_database_that_is_away_is_a_finding(config: Config) -> None:
     url = "postgresql+psycopg://nobody@127.0.0.1:1/none"
     house = open_house(config.model_copy(update={"database": config.database.model_copy(update={"url": url})}))
     assert not found(house, "database").ok
-    house.engine.dispose()
 
 
 def test_a_wrong_clock_shows(well: House, clock: HandClock) -> None:
@@ -79,7 +77,6 @@ def test_a_missing_data_folder_shows(well: House, tmp_path: Path) -> None:
     (tmp_path / "gone").rmdir()
     assert not found(house, "disk").ok
     assert not found(house, "keys").ok
-    house.engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["smtp://127.0.0.1:1", "smtps://user:hunter2@127.0.0.1:1"])

@@ -255,7 +255,6 @@ def test_every_web_process_shows_a_story_before_its_first_push_leaves(web: Web, 
         engine.drain_due()
     assert shown == [True] * 20
     engine.close()
-    house.engine.dispose()
 
 
 def test_a_thousand_slow_headers_and_bodies_do_not_hold_up_polls_or_pages(web: Web, tmp_path: Path) -> None:

@@ -287,4 +287,3 @@ def test_the_table_holds_on_postgresql_too(config: Any, clock: HandClock, postgr
             check(world.ask(f"/v1/stories/{world.stories[state]}", viewer), CELLS[viewer][state], state, "ninjs")
         for way in QUERIES:
             test_a_list_holds_just_what_its_reader_may_have(world, way, viewer)
-    house.engine.dispose()
