@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 from time import monotonic
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,7 @@ from syndicator.clock import utc_now
 from syndicator.delivery.digests import Digests
 from syndicator.delivery.engine import count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
+from syndicator.delivery.living import Living
 from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
@@ -230,7 +232,12 @@ class Timetable:
         self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{token_hex(4)}"
         self._led_at = -RENEW_SECONDS  # monotonic seconds of the last time we took or renewed the lead
         self._recorded_at: dict[str, float] = {}
-        self._scheduler = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "misfire_grace_time": None})
+        self._living: Living | None = None
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
+            executors={"default": ThreadPoolExecutor(len(JOBS) + 2)},  # one that takes long makes no other wait
+        )
         for job in JOBS:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
         self._scheduler.add_job(self._take_orders, "interval", seconds=ORDER_SECONDS, id="orders", max_instances=1)
@@ -239,6 +246,7 @@ class Timetable:
             self._scheduler.add_job(self._ring, "interval", seconds=BELL_SECONDS, id="bell", max_instances=1)
 
     def start(self) -> None:
+        self._living = Living(self._house.config.data_dir / "locks", self._holder, kind="timetable")
         with self._house.sessions.begin() as session:
             list_jobs(session, [job.name for job in JOBS])
         self._scheduler.start()
@@ -247,6 +255,8 @@ class Timetable:
         self._scheduler.shutdown(wait=True)
         with self._house.sessions.begin() as session:
             give_up_lead(session, self._holder, at=self._house.clock())
+        if self._living is not None:
+            self._living.close()
 
     def _run(self, job: Job) -> None:
         """Run one job if we lead. The timetable outlives whatever goes wrong inside a job: it is logged, and tried again."""
@@ -293,7 +303,18 @@ class Timetable:
         if monotonic() - self._led_at < RENEW_SECONDS:
             return True
         asked_at = monotonic()
+        self._follow_dead()
         with self._house.sessions.begin() as session:
             leads = take_lead(session, self._holder, at=self._house.clock())
         self._led_at = asked_at if leads else -RENEW_SECONDS
         return leads
+
+    def _follow_dead(self) -> None:
+        """End the lease of a leader of this machine that was killed: nobody has to wait until it is over."""
+        if self._living is None:
+            return
+        with self._living.dead() as names:
+            if names:
+                with self._house.sessions.begin() as session:
+                    for name in names:
+                        give_up_lead(session, name, at=self._house.clock())

@@ -100,10 +100,10 @@ class Receiver:
         scheme = "https" if self._tls else "http"
         return [f"{scheme}://127.0.0.{number}:{port}" for number, port in enumerate(self.ports, 1)]
 
-    def wait_for(self, count: int) -> list[Received]:
+    def wait_for(self, count: int, seconds: float = WAIT_SECONDS) -> list[Received]:
         """Return the requests once there are `count`; raises TimeoutError if they do not come."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self.received) >= count, WAIT_SECONDS):
+            if not self._changed.wait_for(lambda: len(self.received) >= count, seconds):
                 raise TimeoutError(f"{len(self.received)} requests came, {count} were awaited")
             return list(self.received)
 

@@ -1,7 +1,8 @@
-"""Who of this machine's workers is alive: each holds a lock on a file of its own, which the kernel lets go when it dies.
+"""Who of this machine's workers and timetables is alive: each holds a lock on a file of its own, which the kernel lets go when
+it dies.
 
-So the claims of a killed worker come back at once instead of when they lapse. A worker that is only paused keeps its lock, and
-one on another machine is not seen: for those the lapse of the claim stands.
+So the claims of a killed worker, or the lead of a killed timetable, come back at once instead of when they lapse. A process that
+is only paused keeps its lock, and one on another machine is not seen: for those the lapse stands.
 """
 
 from __future__ import annotations
@@ -12,27 +13,26 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-PREFIX = "worker-"
-
 
 class Living:
-    """A sign of life for `worker`, from the making of this object to `close` or the end of the process."""
+    """A sign of life for `name`, from this object's making to `close` or the end of the process; each `kind` sees its own."""
 
-    def __init__(self, folder: Path, worker: str) -> None:
+    def __init__(self, folder: Path, name: str, kind: str = "worker") -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder = folder
-        self._file = folder / f"{PREFIX}{worker}"
-        making = folder / f"new-{worker}"
+        self._folder, self._prefix = folder, f"{kind}-"
+        self._file = folder / f"{self._prefix}{name}"
+        making = folder / f"new-{name}"
         self._handle = making.open("w")
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         making.rename(self._file)  # seen by others only once it is locked
 
     @contextmanager
     def dead(self) -> Iterator[list[str]]:
-        """Yield the names of the workers that died. They are forgotten only if what is done with them succeeds."""
+        """Yield the names of those that died. They are forgotten only if what is done with them succeeds."""
         with ExitStack() as stack:
-            found = [file for file in self._folder.glob(f"{PREFIX}*") if file != self._file and _abandoned(file, stack)]
-            yield [file.name.removeprefix(PREFIX) for file in found]
+            others = (file for file in self._folder.glob(f"{self._prefix}*") if file != self._file)
+            found = [file for file in others if _abandoned(file, stack)]
+            yield [file.name.removeprefix(self._prefix) for file in found]
             for file in found:
                 file.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
-"""`python -m tests.crash [--kills 50] [--owed 1000] [--database sqlite|postgresql] [--workers 1] [--seed 1] [--gently]`: kill -9
-of the engine at random instants during fan-outs to a counting receiver. Ends with 1 if anything was lost or came too often.
+"""`python -m tests.crash [--kills 50] [--owed 1000] [--database sqlite|postgresql|celery] [--workers N] [--pauses]`:
+kill -9 of the engine at random instants during fan-outs to a counting receiver; ends with 1 if something was lost or doubled.
 
-PostgreSQL is started for the test, on a socket of its own. Run in the project's folder.
+`celery` is PostgreSQL with two Celery workers, a timetable that is killed with them, and Redis, which dies at every fifth kill.
+Servers are started for the test, each on a socket or port of its own. Run in the project's folder; ends by itself after an hour.
 """
 
 from __future__ import annotations
@@ -10,39 +11,49 @@ import argparse
 import random
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.crash.scene import HOSTS, Scene, crash
 from tests.databases import connect
 from tests.receiver import Receiver
-from tests.servers import Postgres
+from tests.servers import Postgres, Redis
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--owed", type=int, default=1000, help="subscribers of each story")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "celery"], default="sqlite")
+    parser.add_argument("--workers", type=int, help="1, with Celery 2")
+    parser.add_argument("--pauses", action="store_true", help="stop and continue them before every second kill")
+    parser.add_argument("--oversleeps", type=int, default=0, help="at the end, how often a worker sleeps beyond its claims")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--gently", action="store_true", help="SIGTERM instead, after which nothing may come twice")
     asked = parser.parse_args()
-    server = Postgres() if asked.database == "postgresql" else None
-    try:
-        with tempfile.TemporaryDirectory(prefix="syndicator-crash-") as folder, Receiver(hosts=HOSTS) as receiver:
-            url = f"sqlite:///{folder}/syndicator.db"
-            if server is not None:
-                with connect(server) as connection:
-                    connection.execute("CREATE DATABASE crash")
-                url = server.url("crash")
-            scene = Scene(Path(folder), url, receiver)
-            found = crash(
-                scene, subscribers=asked.owed, kills=asked.kills, workers=asked.workers, chance=random.Random(asked.seed),
-                gently=asked.gently,
-            )  # fmt: skip
-    finally:
-        if server is not None:
-            server.remove()
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="syndicator-crash-"))
+        receiver = stack.enter_context(Receiver(hosts=HOSTS))
+        url, broker = f"sqlite:///{folder}/syndicator.db", None
+        if asked.database != "sqlite":
+            server = Postgres()
+            stack.callback(server.remove)
+            with connect(server) as connection:
+                connection.execute("CREATE DATABASE crash")
+            url = server.url("crash")
+        if asked.database == "celery":
+            broker = Redis()
+            stack.callback(broker.remove)
+        found = crash(
+            stack.enter_context(Scene(Path(folder), url, receiver, broker)),
+            subscribers=asked.owed,
+            kills=asked.kills,
+            workers=asked.workers or (2 if broker else 1),
+            chance=random.Random(asked.seed),
+            gently=asked.gently,
+            pauses=asked.pauses,
+            oversleeps=asked.oversleeps,
+        )
     print(f"{asked.database}, seed {asked.seed}: {found}")
     for fault in found.faults:
         print(f"FAULT: {fault}")

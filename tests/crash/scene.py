@@ -1,7 +1,7 @@
 """The crash test's scene: a database, a counting receiver, worker processes that are killed at random instants.
 
-Everything is real: the command `syndicator worker` in processes of its own, kill -9, a receiver on loopback. What came is counted
-by `webhook-id` in this process, which is never killed.
+Everything is real: the command `syndicator worker` in processes of its own, with a broker also `syndicator scheduler` and Redis,
+kill -9, a receiver on loopback. What came is counted by `webhook-id` in this process, which is never killed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import insert, select
 
 from syndicator.channels.webhook import new_webhook_secret
-from syndicator.config import Config
+from syndicator.config import Config, load_config
+from syndicator.delivery.engine import LEASE
 from syndicator.delivery.ledger import owed_summary
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
@@ -35,11 +37,13 @@ from syndicator.storage.queries import source_called
 from syndicator.storage.schema import upgrade
 from tests.desk import DRAFT
 from tests.receiver import Receiver
+from tests.servers import Redis
 
 HOSTS = 40
 PER_HOST = 4
 CONCURRENCY = 64
 PATIENCE_SECONDS = 120.0
+BROKER_DIES_EVERY = 5  # kills
 
 
 @dataclass(slots=True)
@@ -47,6 +51,7 @@ class Findings:
     """What came of it. `duplicates` counts requests beyond the first of an id; `bound` is what was in flight at all kills."""
 
     kills: int = 0
+    pauses: int = 0
     owed: int = 0
     lost: int = 0
     strange: int = 0  # ids that were owed to nobody
@@ -69,7 +74,7 @@ class Findings:
 
     def __str__(self) -> str:
         return (
-            f"{self.kills} kills, {self.owed} owed: lost {self.lost}, "
+            f"{self.kills} kills, {self.pauses} pauses, {self.owed} owed: lost {self.lost}, "
             f"duplicates {self.duplicates} (in flight at most {self.bound}), most of one id {self.most_of_one_id}, "
             f"same id with other bytes {self.different_bodies}, unsettled {self.unsettled}; {self.seconds:.0f} s"
         )
@@ -77,18 +82,28 @@ class Findings:
 
 @dataclass(slots=True)
 class Scene:
-    """A newsroom with `subscribers` webhooks on `receiver`, and the workers that serve them."""
+    """A newsroom with webhooks on `receiver`, and the workers that serve them; with a `broker` they are Celery's, and a timetable
+    rings for them. As a context manager it leaves nothing running and nothing open."""
 
     folder: Path
     database_url: str
     receiver: Receiver
+    broker: Redis | None = None
     command: Sequence[str] = (sys.executable, "-m", "syndicator", "worker")
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    timetable: subprocess.Popen[bytes] | None = None
+    house: House | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        if self.house is not None:
+            self.house.engine.dispose()
 
     @property
     def config(self) -> Config:
-        from syndicator.config import load_config
-
         return load_config(self.folder / "config.toml")
 
     def settle(self) -> None:
@@ -98,14 +113,15 @@ class Scene:
             f'[site]\ndata_dir = "var"\nfeeds_dir = "{Path("feeds").resolve()}"\n'
             f'[database]\nurl = "{self.database_url}"\n'
             '[outbound]\nallow_networks = ["127.0.0.0/8"]\n'
-            f"[push]\nconcurrency = {CONCURRENCY}\nmax_in_flight_per_host = {PER_HOST}\n",
+            f"[push]\nconcurrency = {CONCURRENCY}\nmax_in_flight_per_host = {PER_HOST}\n"
+            + (f'executor = "celery"\nbroker_url = "{self.broker.url}"\n' if self.broker else ""),
             encoding="utf-8",
         )
 
     def furnish(self, subscribers: int) -> House:
         """Write the settings, make the database and the subscribers."""
         self.settle()
-        house = open_house(self.config)
+        self.house = house = open_house(self.config)
         upgrade(house.engine)
         with house.sessions.begin() as session:
             sync_catalogue(session, house.catalogue, at=house.clock())
@@ -139,61 +155,100 @@ class Scene:
             session.execute(insert(Subscription), rows)
         return house
 
-    def start(self, count: int) -> None:
-        """Have `count` workers running."""
+    def run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a command with the scene's settings."""
         environment = {**os.environ, "SYNDICATOR_CONFIG": str(self.folder / "config.toml")}
+        with (self.folder / f"{command[-1]}.log").open("ab") as log:
+            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def start(self, count: int) -> None:
+        """Have `count` workers running, and with a broker a timetable."""
         while len(self.workers) < count:
-            with (self.folder / "worker.log").open("ab") as log:
-                self.workers.append(subprocess.Popen(self.command, env=environment, stdout=log, stderr=log))
+            self.workers.append(self.run(self.command))
+        if self.broker is not None and self.timetable is None:
+            self.timetable = self.run((*self.command[:-1], "scheduler"))
+
+    def pause(self, seconds: float, count: int | None = None) -> None:
+        """Stop the first `count` workers, or all, as a machine that sleeps does, and let them go on."""
+        sleepers = self.workers[:count]
+        for worker in sleepers:
+            worker.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)  # real time, as it passes for them
+        for worker in sleepers:
+            worker.send_signal(signal.SIGCONT)
 
     def kill(self) -> int:
-        """Kill -9 every worker; returns how many there were."""
+        """Kill -9 every process; returns how many workers there were."""
         killed = len(self.workers)
-        for worker in self.workers:
-            worker.send_signal(signal.SIGKILL)
-        for worker in self.workers:
-            worker.wait()
-        self.workers.clear()
+        self._end(signal.SIGKILL)
         return killed
 
     def stop(self) -> None:
-        """End every worker in order."""
-        for worker in self.workers:
-            worker.terminate()
-        for worker in self.workers:
-            worker.wait(30)
+        """End every process in order."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, with_signal: signal.Signals) -> None:
+        running = [*self.workers, *([self.timetable] if self.timetable else [])]
+        for process in running:
+            process.send_signal(with_signal)
+        for process in running:
+            process.wait(30)
         self.workers.clear()
+        self.timetable = None
 
 
-def crash(scene: Scene, *, subscribers: int, kills: int, workers: int, chance: random.Random, gently: bool = False) -> Findings:
-    """Publish stories and kill all workers at random instants until there were `kills`; then let one set finish, and count.
+def crash(
+    scene: Scene,
+    *,
+    subscribers: int,
+    kills: int,
+    workers: int,
+    chance: random.Random,
+    gently: bool = False,
+    pauses: bool = False,
+    oversleeps: int = 0,
+    seconds: float = 3600.0,
+) -> Findings:
+    """Publish stories and kill all processes at random instants until there were `kills`; then let one set finish, and count.
 
-    `gently` ends them by SIGTERM, after which nothing may come twice.
+    `gently` ends them by SIGTERM, after which nothing may come twice. `pauses` stops them for a moment before every second kill.
+    `oversleeps` of them sleep beyond their claims at the end, while the others go on. Raises TimeoutError after `seconds`.
     """
     began = time.monotonic()
     found = Findings()
     house = scene.furnish(subscribers)
     story = 0
-    try:
-        while found.kills < kills:
-            if owed(house) < subscribers // 4:
-                story += 1
-                publish(house, f"story-{story}")
-            before = len(scene.receiver.received)
-            scene.start(workers)
-            _wait_for_instant(scene, house, before + chance.randrange(1, subscribers // 2), chance)
-            if gently:
-                scene.stop()
-            else:
-                found.bound += CONCURRENCY * scene.kill()
-            found.kills += 1
+    while found.kills < kills:
+        if time.monotonic() - began > seconds:
+            raise TimeoutError(f"only {found.kills} kills in {seconds:.0f} s")
+        if owed(house) < subscribers // 4:
+            story += 1
+            publish(house, f"story-{story}")
+        before = len(scene.receiver.received)
         scene.start(workers)
-        wait_until(lambda: owed(house) == 0, PATIENCE_SECONDS)
-        scene.stop()
-    finally:
-        scene.kill()
+        _wait_for_instant(scene, house, before + chance.randrange(1, subscribers // 2), chance)
+        if pauses and found.kills % 2:
+            scene.pause(chance.uniform(0.01, 1.0))
+            found.pauses += 1
+            time.sleep(chance.uniform(0.0, 0.1))
+        if gently:
+            scene.stop()
+        else:
+            found.bound += CONCURRENCY * scene.kill()
+        found.kills += 1
+        if scene.broker is not None and found.kills % BROKER_DIES_EVERY == 0:
+            scene.broker.restart()
+    for number in range(oversleeps):
+        publish(house, f"slept-{number}")
+        scene.start(workers)
+        scene.receiver.wait_for(len(scene.receiver.received) + subscribers // 4, PATIENCE_SECONDS)
+        scene.pause(LEASE.total_seconds() + 5, count=1)
+        found.bound += CONCURRENCY
+        found.pauses += 1
+    scene.start(workers)
+    wait_until(lambda: owed(house) == 0, PATIENCE_SECONDS)
+    scene.stop()
     _count(house, scene.receiver, found)
-    house.engine.dispose()
     found.seconds = time.monotonic() - began
     return found
 
