@@ -198,7 +198,7 @@ class Push(Section):
     retry_schedule_seconds: tuple[NonNegativeInt, ...] = Field(
         (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         min_length=1,
-        description="Wait before each attempt; up to a fifth is added by chance. After the last the delivery is given up.",
+        description="Wait before each attempt, by chance up to a fifth or 12 s longer. After the last the delivery is given up.",
     )
     disable_after_days: PositiveInt = Field(5, description="A subscription with nothing but failure for so long is paused.")
     max_in_flight_per_host: PositiveInt = Field(4, description="Connections to one host at once.")

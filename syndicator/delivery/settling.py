@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
 from syndicator.delivery.ledger import KEEP, unclaimed
-from syndicator.domain.deliveries import OWED, Attempt, Delivery, DeliveryState, next_attempt_at
+from syndicator.domain.deliveries import OWED, Attempt, Delivery, DeliveryState, next_attempt_at, spread_out
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
 from syndicator.operations.endpoints import pause_failing, tell_owner
@@ -63,6 +63,8 @@ def settle(
     for delivery_id, outcome in failed.items():
         row, chance = rows[delivery_id], spread.get(delivery_id, 0.0)
         _apply(row, outcome, at, house.config.push.retry_schedule_seconds, chance)
+        if row.subscription.state is SubscriptionState.PAUSED and not row.event.type.withdraws:
+            row.next_attempt_at = None  # until it is resumed
         _judge_endpoint(session, house, row.subscription, row, outcome, at, chance)
     session.flush()
     _drop_overtaken(session, {row.story_id for row in places.values()}, at)
@@ -74,13 +76,13 @@ def rest_after(failures: int, spread: float) -> timedelta | None:
     if failures < RESTS_AFTER:
         return None
     doublings = min(failures - RESTS_AFTER, 10)
-    return min(FIRST_REST * float(2**doublings), LONGEST_REST) * (1 + spread / 5)
+    return spread_out(min(FIRST_REST * float(2**doublings), LONGEST_REST).total_seconds(), spread)
 
 
 def _rows(session: Session, ids: Collection[int]) -> dict[int, Delivery]:
     if not ids:
         return {}
-    wanted = select(Delivery).where(Delivery.id.in_(ids)).options(joinedload(Delivery.subscription))
+    wanted = select(Delivery).where(Delivery.id.in_(ids)).options(joinedload(Delivery.subscription), joinedload(Delivery.event))
     return {row.id: row for row in session.scalars(wanted)}
 
 
@@ -147,7 +149,7 @@ def _apply(row: Delivery, outcome: Outcome, at: datetime, schedule_seconds: Sequ
             row.state, row.settled_at, row.next_attempt_at = DeliveryState.GIVEN_UP, at, None
         else:
             wait = outcome.retry_after_seconds
-            row.next_attempt_at = max(again, at + timedelta(seconds=wait * (1 + spread / 5))) if wait else again
+            row.next_attempt_at = max(again, at + spread_out(wait, spread)) if wait else again
 
 
 def _judge_endpoint(

@@ -50,6 +50,7 @@ class Lane(StrEnum):
 
 
 LANE_ORDER = {Lane.URGENT: 0, Lane.ORDINARY: 1, Lane.BACKFILL: 2}
+SPREAD_SECONDS = 12.0  # no second of it sees more than a tenth of a crowd
 DIGEST_LANE = 9  # waits for the subscriber's hour and leaves in one letter with others (delivery/digests.py)
 
 
@@ -169,9 +170,14 @@ def delivery_uid(subscription_public_id: str, event_seq: int) -> str:
 def next_attempt_at(schedule_seconds: Sequence[int], failures: int, now: datetime, spread: float) -> datetime | None:
     """Return when to try again after `failures` attempts, or None once `schedule_seconds` is spent.
 
-    The schedule's first wait is that before the first attempt. `spread`, drawn by the caller from [0, 1), adds up to a fifth so
-    that a crowd does not return together.
+    The schedule's first wait is that before the first attempt.
     """
     if failures >= len(schedule_seconds):
         return None
-    return now + timedelta(seconds=schedule_seconds[failures] * (1 + spread / 5))
+    return now + spread_out(schedule_seconds[failures], spread)
+
+
+def spread_out(seconds: float, spread: float) -> timedelta:
+    """Return a wait of `seconds` and more, so that a crowd does not return together: `spread`, drawn by the caller from [0, 1),
+    adds up to a fifth, and up to SPREAD_SECONDS where that is more."""
+    return timedelta(seconds=seconds + spread * max(seconds / 5, SPREAD_SECONDS))

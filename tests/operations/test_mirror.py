@@ -94,3 +94,14 @@ def test_a_machine_whose_mirror_stopped_says_that_it_is_not_ready(many: House, w
     assert client.get("/readyz").status_code == 503
     with many.sessions() as session:
         assert shown_everywhere(session, at=clock())
+
+
+def test_a_machine_seen_under_a_clock_that_was_set_back_since_is_not_waited_for(
+    many: House, web_machine: House, clock: HandClock
+) -> None:
+    Mirror(web_machine, "web-1").turn()
+    clock.advance(timedelta(days=-400))
+    Desk(many).publish()
+    render_stale(many)
+    with many.sessions() as session:
+        assert shown_everywhere(session, at=clock())
