@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from secrets import token_hex
 from time import monotonic
 
-from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Session
 
@@ -236,7 +235,9 @@ class Timetable:
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             job_defaults={"coalesce": True, "misfire_grace_time": None},
-            executors={"default": ThreadPoolExecutor(len(JOBS) + 2)},  # one that takes long makes no other wait
+            executors={
+                "default": {"type": "threadpool", "max_workers": len(JOBS) + 2}
+            },  # one that takes long makes no other wait
         )
         for job in JOBS:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)

@@ -56,6 +56,7 @@ class Parcel:
     signing_key: str = field(default="", repr=False)  # Ed25519, for those who verify with a public key
     seq: int
     sequence: int  # the how-manieth delivery of its subscription: whoever misses one sees the gap
+    urgent: bool = False  # goes before all that waits
     event: EventType
     at: datetime  # of the event
     feeds: tuple[str, ...]

@@ -204,7 +204,7 @@ def show_delivery(context: typer.Context, delivery_id: str) -> None:
             f"{attempt.at:%Y-%m-%d %H:%M:%S}Z {attempt.outcome} {attempt.status or ''} {attempt.reason} {attempt.duration_ms} ms"
             for attempt in looking.attempts_of(session, found.id)
         ]
-        desk.show(_delivery(found) | {"tries": attempts})
+        desk.show(_delivery(found) | {"sequence": found.sequence, "tries": attempts})
 
 
 def drain(context: typer.Context) -> None:

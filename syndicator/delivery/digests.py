@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from syndicator.channels import Answer, Deferred, Outcome, Parcel
 from syndicator.channels.email import Email, digest_letter, next_digest_at
 from syndicator.channels.options import EmailOptions
-from syndicator.delivery.ledger import KEEP, cancel, unclaimed
+from syndicator.delivery.ledger import KEEP, cancel, park, unclaimed
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.settling import Result, settle
 from syndicator.domain.deliveries import DIGEST_LANE, OWED, Delivery
@@ -60,6 +60,7 @@ class Digests:
         results += [Result(delivery_id, Deferred("not-made"), Answer(status=0)) for delivery_id in load.unmade]
         with self.house.sessions.begin() as session:
             cancel(session, load.refused, worker=worker, at=at)
+            park(session, load.paused, worker=worker)
             settle(session, self.house, results, worker=worker, at=at, spread={})
         return 1 if outcome is not None else 0
 

@@ -2,9 +2,10 @@
 for any one receiver, no transaction open while bytes move.
 
 Deliveries are claimed only up to the event that the feed documents already show, so that no push leaves before the document that
-a poller would get contains it. What was sent is remembered until it is recorded: while the database is away, or refuses because
-of a deadlock, nothing is forgotten and the same is tried again. Keys given to the sender: a delivery's id, or a negative number
-for an errand.
+a poller would get contains it. What waits for its turn is judged again twice a second, and taken back when something newer, a
+kill or the gate has overtaken it. What was sent is remembered until it is recorded: while the database is away, or refuses
+because of a deadlock, nothing is forgotten and the same is tried again. A row that nothing can be made of, for whatever reason,
+stops no other. Keys given to the sender: a delivery's id, or a negative number for an errand.
 """
 
 from __future__ import annotations
@@ -26,10 +27,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
 from syndicator.delivery.errands import Errand, Errands
 from syndicator.delivery.hub_requests import HubRequests
-from syndicator.delivery.ledger import anything_due, cancel, claim_due, count_due, postpone, release, release_all, renew_claims
+from syndicator.delivery.ledger import (
+    anything_due,
+    cancel,
+    claim_due,
+    count_due,
+    park,
+    postpone,
+    release,
+    release_all,
+    renew_claims,
+)
 from syndicator.delivery.living import Living
 from syndicator.delivery.pace import Pace
-from syndicator.delivery.parcels import load_parcels
+from syndicator.delivery.parcels import Load, load_parcels, may_still_go
 from syndicator.delivery.sender import Sender
 from syndicator.delivery.settling import Result, settle
 from syndicator.delivery.talkers import Talk, Talkers
@@ -47,6 +58,8 @@ MARGIN_SECONDS = 20.0  # a request that starts so long before its claim lapses e
 RENEW_SECONDS = 30.0
 LOOK_FOR_DEAD_SECONDS = 10.0
 TALLY_SECONDS = 5.0
+RECALL_SECONDS = 0.5  # what has waited so long for its turn is judged again
+SPOILT_SECONDS = 5.0  # a feed whose documents could not be made is left alone for so long
 BATCH = 500
 BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
@@ -88,6 +101,8 @@ class Engine:
     carrying: dict[int, tuple[Errands, Errand]] = field(default_factory=dict)  # errands, by negative keys
     last_errand: int = 0
     unread: list[int] = field(default_factory=list)  # claimed, and not yet made into parcels
+    judged: dict[int, float] = field(default_factory=dict)  # when the gate was last asked, in ticks, for what waits for its turn
+    spoilt: dict[str, float] = field(default_factory=dict)  # feeds whose documents could not be made, and until when they rest
     answers: list[tuple[int, Answer]] = field(default_factory=list)  # came back, and not yet recorded
     talks: list[Talk] = field(default_factory=list)  # ended, and not yet recorded
     claims_until: float = 0.0  # in ticks; what is under way is ours at least till then
@@ -115,6 +130,7 @@ class Engine:
         self._keep_claims()
         done.finished = self._record()
         up_to_seq, done.rendered = self._render()
+        self._recall()
         done.claimed = self._claim(up_to_seq) + self._claim_errands()
         self._pump(wait_seconds)
         done.finished += self._record()
@@ -232,36 +248,60 @@ class Engine:
 
     def _keep_claims(self) -> None:
         """Renew the claims of what is under way before they lapse; what others took meanwhile is not sent."""
-        if not self.under_way or self.ticks() - self.renewed_at < RENEW_SECONDS:
+        ids = [*self.under_way, *self.unread]
+        if not ids or self.ticks() - self.renewed_at < RENEW_SECONDS:
             return
         started = self.ticks()
         with self.house.sessions.begin() as session:
-            kept = renew_claims(session, list(self.under_way), worker=self.worker, at=self.house.clock(), lease=LEASE)
+            kept = renew_claims(session, ids, worker=self.worker, at=self.house.clock(), lease=LEASE)
         self.renewed_at, self.claims_until = started, started + LEASE.total_seconds()
+        self.unread = [delivery_id for delivery_id in self.unread if delivery_id in kept]
         for lost in set(self.under_way) - kept:
             log.warning("claim lost delivery=%s", self.under_way[lost].uid)
             del self.under_way[lost]
 
+    def _recall(self) -> None:
+        """Take back what waits for its turn and may not go any more; what becomes of it is decided when it is claimed again."""
+        now = self.ticks()
+        waiting = self.sender.waiting() | self.talkers.waiting() if self.judged else set()
+        self.judged = {key: judged for key, judged in self.judged.items() if key in waiting}
+        stale = [key for key, judged in self.judged.items() if now - judged >= RECALL_SECONDS and key in self.under_way]
+        if not stale:
+            return
+        with reading(self.house.sessions) as session:
+            going = may_still_go(session, self.house, stale, worker=self.worker, at=self.house.clock())
+        self.judged.update(dict.fromkeys(going, now))
+        recalled = set(stale) - going
+        if recalled:
+            self.sender.take_back(recalled)
+            self.talkers.take_back(recalled)
+
     def _render(self) -> tuple[int, int]:
         """Bring the documents up to date; returns the event up to which they show everything, and how many were rendered.
 
-        A document that cannot be made must not hold up every push: it is logged, and the pushes go.
+        A document that cannot be made must hold up neither other feeds nor any push: it is logged, and the rest goes on.
         """
+        now = self.ticks()
         with reading(self.house.sessions) as session:
             seq = last_value(session, "events")
-            stale: Sequence[str] = stale_feeds(session)
+            stale: Sequence[str] = [name for name in stale_feeds(session) if self.spoilt.get(name, 0.0) <= now]
             if self.pace is not None:
                 stale, seq = self.pace.choose(session, stale, seq)
+        rendered = sum(map(self._render_feed, stale))
+        return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), rendered
+
+    def _render_feed(self, name: str) -> bool:
         try:
-            done = render_feeds(self.house, stale)
-            if self.pace is not None:
-                self.pace.rendered(done)
-        except SQLAlchemyError:
-            raise
-        except Exception:
-            log.exception("feed documents not rendered")
-            stale = ()
-        return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), len(stale)
+            done = render_feeds(self.house, [name])
+        except Exception as error:
+            if _passing(error):
+                raise
+            log.exception("feed documents not rendered feed=%s", name)
+            self.spoilt[name] = self.ticks() + SPOILT_SECONDS
+            return False
+        if self.pace is not None:
+            self.pace.rendered(done)
+        return True
 
     def _shown_everywhere(self, seq: int) -> int:
         """Return the event up to which every web machine shows everything: `seq`, or what it was when all were up to date."""
@@ -296,11 +336,11 @@ class Engine:
 
     def _submit_claimed(self) -> None:
         at = self.house.clock()
-        with reading(self.house.sessions) as session:
-            load = load_parcels(session, self.house, self.unread, at=at)
-        if load.refused:
+        load = self._load(self.unread, at)
+        if load.refused or load.paused:
             with self.house.sessions.begin() as session:
                 cancel(session, load.refused, worker=self.worker, at=at)
+                park(session, load.paused, worker=self.worker)
         self.unread = []
         unmade = load.unmade
         for parcel in load.parcels:
@@ -311,16 +351,32 @@ class Engine:
                 unmade.append(parcel.delivery_id)
         self._settle([Result(delivery_id, NOT_MADE, Answer(status=0, error=NOT_MADE.reason)) for delivery_id in unmade], at)
 
+    def _load(self, ids: Sequence[int], at: datetime) -> Load:
+        """Make parcels of `ids`; where one of them spoils that for all, each alone."""
+        try:
+            with reading(self.house.sessions) as session:
+                return load_parcels(session, self.house, ids, at=at)
+        except Exception as error:
+            if _passing(error):
+                raise
+            if len(ids) > 1:
+                return Load.joined([self._load([delivery_id], at) for delivery_id in ids])
+            log.exception("parcel not made delivery=%s", ids[0])
+            return Load(unmade=list(ids))
+
     def _hand_out(self, parcel: Parcel, at: datetime) -> None:
+        key = parcel.delivery_id
         channel = self.channels.get(parcel.channel)
         if channel is not None:
             request = channel.request(parcel, at)
-            self.under_way[parcel.delivery_id] = parcel
-            self.sender.submit(parcel.delivery_id, request)
+            self.under_way[key] = parcel
+            self.sender.submit(key, request, urgent=parcel.urgent)
         else:
             conversation = self.conversations[parcel.channel]
-            self.under_way[parcel.delivery_id] = parcel
-            self.talkers.submit(Talk(parcel.delivery_id, conversation.party(parcel), partial(conversation.deliver, parcel, at)))
+            party = conversation.party(parcel)
+            self.under_way[key] = parcel
+            self.talkers.submit(Talk(key, party, partial(conversation.deliver, parcel, at), parcel.urgent))
+        self.judged[key] = self.ticks()
 
     def _claim_errands(self) -> int:
         at = self.house.clock()
@@ -333,7 +389,7 @@ class Engine:
             for errand in errands:
                 self.last_errand -= 1
                 self.carrying[self.last_errand] = kind, errand
-                self.sender.submit(self.last_errand, errand.request)
+                self.sender.submit(self.last_errand, errand.request, urgent=True)  # somebody waits for it, and they are few
             count += len(errands)
         return count
 
@@ -364,12 +420,27 @@ class Engine:
 
     def _record_errands(self, answers: Sequence[tuple[int, Answer]], at: datetime) -> None:
         for kind in ERRANDS:
-            done = [(key, answer) for key, answer in answers if self.carrying[key][0] is kind]
+            done = [(self.carrying[key][1], answer) for key, answer in answers if self.carrying[key][0] is kind]
             if done:
-                with self.house.sessions.begin() as session:
-                    kind.settle(session, self.house, [(self.carrying[key][1], answer) for key, answer in done], at=at)
+                self._settle_errands(kind, done, at)
         for key, _ in answers:
             del self.carrying[key]
+        if answers:
+            self.judged = dict.fromkeys(self.judged, 0.0)  # a subscription may have ended; nothing more leaves to it
+
+    def _settle_errands(self, kind: Errands, done: Sequence[tuple[Errand, Answer]], at: datetime) -> None:
+        """Record what came of errands; one that cannot be recorded for a reason of its own comes back alone."""
+        try:
+            with self.house.sessions.begin() as session:
+                kind.settle(session, self.house, done, at=at)
+        except Exception as error:
+            if _passing(error):
+                raise
+            if len(done) > 1:
+                for errand in done:
+                    self._settle_errands(kind, [errand], at)
+                return
+            log.exception("errand not recorded kind=%s row=%s", type(kind).__name__, done[0][0].row_id)
 
     def _give_back(self, parcels: Sequence[Parcel], until: datetime | None) -> None:
         """Let go of what was not tried: to be claimed again from `until` on, or at once."""

@@ -22,7 +22,7 @@ from syndicator.operations.hub import ASKED_PER_MINUTE, settle_hub_request
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
-RETRY_SECONDS = (30, 120, 600)  # only after a time-out, a refused connection or a 5xx
+RETRY_SECONDS = (30, 120, 600)  # only after a time-out, a refused connection, a 429 or a 5xx
 
 
 class HubRequests:
@@ -41,7 +41,11 @@ class HubRequests:
                 continue
             request.next_attempt_at = at + LEASE
             request.attempts += 1
-            errands.append(_verification(request, house))
+            try:
+                errands.append(_verification(request, house))
+            except Exception:  # such as a topic that cannot be read; it must not stop the others
+                log.exception("hub request not made request=%s", request.id)
+                session.delete(request)
         return errands
 
     def settle(self, session: Session, house: House, answered: Sequence[tuple[Errand, Answer]], *, at: datetime) -> None:
@@ -50,7 +54,7 @@ class HubRequests:
             request = session.get(HubRequest, errand.row_id, with_for_update=True)
             if request is None:
                 continue
-            passing = answer.status == 0 or answer.status >= 500
+            passing = answer.status in {0, 429} or answer.status >= 500
             if passing and request.attempts <= len(RETRY_SECONDS):
                 request.next_attempt_at = at + timedelta(seconds=RETRY_SECONDS[request.attempts - 1])
                 continue

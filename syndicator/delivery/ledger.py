@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, Update, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
-from syndicator.domain.subscriptions import Subscription
+from syndicator.domain.subscriptions import Subscription, SubscriptionState
 
 PER_SUBSCRIPTION = 8  # deliveries that one worker holds for one subscription at once, so that ten thousand of one starve nobody
 LOOKS = 4  # how often a claim looks further when one subscription's deliveries lie in the way
@@ -115,6 +115,21 @@ def postpone(session: Session, ids: Sequence[int], *, worker: str, until: dateti
     """Give claimed deliveries back that were not tried, since their host had its share already."""
     later = _mine(ids, worker).values(claimed_by=None, claimed_until=None, next_attempt_at=until)
     session.execute(later, execution_options=KEEP)
+
+
+def park(session: Session, ids: Sequence[int], *, worker: str) -> None:
+    """Give claimed deliveries back that wait until their subscription is resumed. One that has been meanwhile is due at once."""
+    if not ids:
+        return
+    ours = select(Delivery.id, Delivery.subscription_id).where(
+        Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker
+    )
+    rows = session.execute(ours.order_by(Delivery.id).with_for_update()).all()
+    _lock_subscriptions(session, {row.subscription_id for row in rows})
+    paused = select(Subscription.id).where(Subscription.state == SubscriptionState.PAUSED)
+    waits = _mine(ids, worker).where(Delivery.subscription_id.in_(paused)).values(next_attempt_at=None)
+    session.execute(waits, execution_options=KEEP)
+    release(session, ids, worker=worker)
 
 
 def cancel(session: Session, reasons: Mapping[int, str], *, worker: str, at: datetime) -> None:

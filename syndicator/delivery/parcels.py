@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select, tuple_
-from sqlalchemy.orm import Session, load_only, selectinload
+from sqlalchemy import Select, select, tuple_
+from sqlalchemy.orm import Session, aliased, load_only, selectinload
 
 from syndicator.access import GRANTED, Decision, Purpose, decide, decide_story, embargoed, viewer_of
 from syndicator.channels import Parcel
 from syndicator.domain.agreements import Grant
-from syndicator.domain.deliveries import Delivery, delivery_uid
+from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, Lane, delivery_uid
 from syndicator.domain.stories import Event, Rights, Story, StoryVersion
-from syndicator.domain.subscriptions import ChannelKind, Subscription
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations.agreements import grants_of
 from syndicator.operations.backfill import state_is_owed
@@ -33,50 +33,84 @@ OF_DELIVERY = (
 OF_SUBSCRIPTION = (
     *(Subscription.public_id, Subscription.publisher_id, Subscription.feed, Subscription.channel, Subscription.endpoint),
     *(Subscription.options, Subscription.secret, Subscription.old_secret, Subscription.old_secret_until),
-    *(Subscription.topic, Subscription.signing_key),
+    *(Subscription.topic, Subscription.signing_key, Subscription.state, Subscription.lease_until),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What can be sent; what may not be sent any more, with the reason; and what no parcel could be made of."""
+    """What can be sent; what may not be sent any more, with the reason; what waits until its subscription is resumed; and what
+    no parcel could be made of."""
 
     parcels: list[Parcel] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
+    paused: list[int] = field(default_factory=list)
     unmade: list[int] = field(default_factory=list)
+
+    @classmethod
+    def joined(cls, loads: Iterable[Load]) -> Load:
+        whole = cls()
+        for load in loads:
+            whole.parcels.extend(load.parcels)
+            whole.refused.update(load.refused)
+            whole.paused.extend(load.paused)
+            whole.unmade.extend(load.unmade)
+        return whole
 
 
 def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: datetime) -> Load:
     """Build the parcels of the deliveries `ids`."""
-    wanted = (
-        select(Delivery)
-        .where(Delivery.id.in_(ids))
-        .options(  # few stories and publishers go to many: each is read once, not with every row
-            load_only(*OF_DELIVERY),
-            selectinload(Delivery.subscription).options(load_only(*OF_SUBSCRIPTION), selectinload(Subscription.publisher)),
-            selectinload(Delivery.event).joinedload(Event.story),
-        )
-        .order_by(Delivery.lane, Delivery.next_attempt_at)
-    )
     load = Load()
     contents = _Contents(session, house, at)
-    deliveries = session.scalars(wanted).all()
+    deliveries = session.scalars(_with_all_around(ids).order_by(Delivery.lane, Delivery.next_attempt_at)).all()
     keys = {(delivery.story_id, delivery.version_number) for delivery in deliveries}
     found = session.scalars(select(StoryVersion).where(tuple_(StoryVersion.story_id, StoryVersion.number).in_(keys)))
     versions = {(version.story_id, version.number): version for version in found}
     grants = _standing_grants(session, house, deliveries, at)
     for delivery in deliveries:
-        version = versions[delivery.story_id, delivery.version_number]
-        decision = _judge(delivery, delivery.event.story, house, grants, at)
-        if not decision.granted:
-            load.refused[delivery.id] = decision.reason.value
+        refusal = _refusal(delivery, house, grants, at)
+        if refusal:
+            load.refused[delivery.id] = refusal
+            continue
+        if _paused(delivery):
+            load.paused.append(delivery.id)
             continue
         try:
+            version = versions[delivery.story_id, delivery.version_number]
             load.parcels.append(_parcel(delivery, version, contents, at))
         except Exception:  # one story, or one secret that cannot be read, must not stop the others
             log.exception("parcel not made delivery=%s", delivery.id)
             load.unmade.append(delivery.id)
     return load
+
+
+def may_still_go(session: Session, house: House, ids: Sequence[int], *, worker: str, at: datetime) -> set[int]:
+    """Return those of the claimed deliveries `ids` that are still to be sent: `worker`'s, with nothing newer about their story
+    owed to the same subscription, and not refused by the gate since."""
+    newer = aliased(Delivery)
+    overtaken = select(newer.id).where(
+        newer.story_id == Delivery.story_id,
+        newer.subscription_id == Delivery.subscription_id,
+        newer.event_seq > Delivery.event_seq,
+        newer.state == OWED,
+    )
+    ours = _with_all_around(ids).where(Delivery.state == OWED, Delivery.claimed_by == worker, ~overtaken.exists())
+    deliveries = session.scalars(ours).all()
+    grants = _standing_grants(session, house, deliveries, at)
+    return {each.id for each in deliveries if not _paused(each) and not _refusal(each, house, grants, at)}
+
+
+def _with_all_around(ids: Sequence[int]) -> Select[Delivery]:
+    """Few stories and publishers go to many: each is read once, not with every row."""
+    return (
+        select(Delivery)
+        .where(Delivery.id.in_(ids))
+        .options(
+            load_only(*OF_DELIVERY),
+            selectinload(Delivery.subscription).options(load_only(*OF_SUBSCRIPTION), selectinload(Subscription.publisher)),
+            selectinload(Delivery.event).joinedload(Event.story),
+        )
+    )
 
 
 def _standing_grants(
@@ -121,6 +155,22 @@ class _Contents:
         return self._frames[key]
 
 
+def _refusal(delivery: Delivery, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> str:
+    """Say why `delivery` may not be sent any more, empty while it may."""
+    subscription = delivery.subscription
+    if subscription.state is SubscriptionState.ENDED:
+        return "the subscription has ended"
+    if subscription.lease_until is not None and subscription.lease_until <= at:
+        return "the lease is over"
+    decision = _judge(delivery, delivery.event.story, house, grants, at)
+    return "" if decision.granted else decision.reason.value
+
+
+def _paused(delivery: Delivery) -> bool:
+    """Whether it waits until its subscription is resumed; what withdraws a story waits for nothing."""
+    return delivery.subscription.state is SubscriptionState.PAUSED and not delivery.event.type.withdraws
+
+
 def _judge(delivery: Delivery, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
     """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it."""
     if delivery.event.type.withdraws:
@@ -147,6 +197,7 @@ def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: 
         signing_key=signing_key,
         seq=event.seq,
         sequence=delivery.sequence or 0,
+        urgent=delivery.lane == LANE_ORDER[Lane.URGENT],
         event=event.type,
         at=event.at,
         feeds=tuple(event.feeds),

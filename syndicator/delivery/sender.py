@@ -11,7 +11,7 @@ import re
 import select
 import socket
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from time import monotonic
@@ -53,9 +53,9 @@ class Sender:
     Up to `concurrency` connections carry requests at once, `per_host` of them to one host. A request that has been under way for
     SLOW_SECONDS gives its place up to the next one and goes on beside (at most `concurrency` of those); its host starts in the
     slow lane, a quarter of the places, until it answers quickly again. More than `backlog` waiting requests should not be
-    submitted: `room()` says how many may. A host with an eighth of them waiting, or slow hosts with a quarter, take no more:
-    such a request is answered `busy` at once and was not tried. `may_start` is asked for each key just before its request leaves;
-    one that may not is answered `not-started`.
+    submitted: `room()` says how many may. One host may fill half of that room, or an eighth of the whole; slow hosts together a
+    quarter. What is too much is answered `busy` and was not tried. What is urgent is always taken, and goes before all that
+    waits. `may_start` is asked for each key just before its request leaves; one that may not is answered `not-started`.
     """
 
     def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
@@ -85,7 +85,7 @@ class Sender:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
 
-    def submit(self, key: int, request: Request) -> None:
+    def submit(self, key: int, request: Request, *, urgent: bool = False) -> None:
         """Queue `request`; its answer comes out of `pump` under `key`."""
         try:
             checked = self._check_url(request.url)
@@ -94,13 +94,27 @@ class Sender:
             return
         job = _Job(key, checked, request, [_header_line(name, value) for name, value in request.headers])
         host = self._hosts.get(checked.host) or _Host(checked.host)
-        if len(host.waiting) >= self._backlog // 8 or self._slow_queue_is_full(host):
+        if not urgent and (len(host.waiting) >= max(self._backlog // 8, self.room() // 2) or self._slow_queue_is_full(host)):
             self._finished.append((key, Answer(status=0, error="busy")))
             return
         self._hosts[host.name] = host
-        host.waiting.append(job)
+        host.add(job, urgent=urgent)
         self._queued += 1
+        if urgent and host.lined_up:
+            self._lanes[host.name in self._slow_hosts].move_ahead(host)
         self._line_up(host)
+
+    def waiting(self) -> set[int]:
+        """The keys of what has been submitted and has not left."""
+        return {job.key for host in self._hosts.values() for job in host.waiting}
+
+    def take_back(self, keys: Collection[int]) -> None:
+        """Answer `not-started` for those of `keys` that have not left."""
+        for host in [host for host in self._hosts.values() if any(job.key in keys for job in host.waiting)]:
+            for job in host.remove(keys):
+                self._queued -= 1
+                self._finished.append((job.key, Answer(status=0, error="not-started")))
+            self._forget_if_idle(host)
 
     def pump(self, timeout_seconds: float) -> list[tuple[int, Answer]]:
         """Move bytes until something has finished or the time is over; returns what finished, each key once."""
@@ -140,35 +154,33 @@ class Sender:
         self._look_ups.close()
 
     def _slow_queue_is_full(self, host: _Host) -> bool:
-        if host.name not in self._slow_hosts:
-            return False
-        waiting = sum(len(other.waiting) for other in self._hosts.values() if other.name in self._slow_hosts)
-        return waiting >= self._backlog // 4
+        return host.name in self._slow_hosts and self._waiting_for_slow() >= self._backlog // 4
+
+    def _waiting_for_slow(self) -> int:
+        return sum(len(host.waiting) for host in self._hosts.values() if host.name in self._slow_hosts)
 
     def _line_up(self, host: _Host) -> None:
         """Give a host that has something to send, and a connection to spare, its place at the end of its lane."""
         if host.waiting and not host.lined_up and host.active < self._per_host:
             host.lined_up = True
-            self._lanes[host.name in self._slow_hosts].hosts.append(host)
+            self._lanes[host.name in self._slow_hosts].add(host)
 
     def _start_waiting(self) -> None:
         for slow, places in ((False, self._concurrency), (True, self._slow_places)):
             lane = self._lanes[slow]
-            while lane.hosts and len(lane.under_way) < places:
-                host = lane.hosts.popleft()
+            while lane and len(lane.under_way) < places:
+                host = lane.next()
                 host.lined_up = False
-                if (host.name in self._slow_hosts) is not slow:
-                    self._line_up(host)
-                    continue
-                self._start(host, lane)
+                if host.waiting and (host.name in self._slow_hosts) is slow:
+                    self._start(host, lane)
                 self._line_up(host)
+                self._forget_if_idle(host)
 
     def _start(self, host: _Host, lane: _Lane) -> None:
-        job = host.waiting.popleft()
+        job = host.next()
         self._queued -= 1
         if not self.may_start(job.key):
             self._finished.append((job.key, Answer(status=0, error="not-started")))
-            self._forget_if_idle(host)
             return
         wire = self._idle.pop() if self._idle else _Wire(self._outbound, self._address_allowed)
         wire.load(job)
@@ -223,11 +235,17 @@ class Sender:
             slow[wire] = quick.pop(wire)
             self._remember_slow(wire.job.checked.host)
 
-    def _remember_slow(self, host: str) -> None:
-        self._slow_hosts[host] = None
-        self._slow_hosts.move_to_end(host)
+    def _remember_slow(self, name: str) -> None:
+        """Note that a host is slow; what waits for it beyond the share of slow hosts makes room for others."""
+        self._slow_hosts[name] = None
+        self._slow_hosts.move_to_end(name)
         if len(self._slow_hosts) > REMEMBERED_SLOW_HOSTS:
             self._slow_hosts.popitem(last=False)
+        host = self._hosts[name]
+        over = self._waiting_for_slow() - self._backlog // 4
+        for _ in range(min(over, len(host.waiting) - host.urgent)):
+            self._queued -= 1
+            self._finished.append((host.waiting.pop().key, Answer(status=0, error="busy")))
 
     def _move(self, seconds: float) -> None:
         """Wait for sockets at most `seconds` and let libcurl move what is ready."""
@@ -238,7 +256,7 @@ class Sender:
             first = min(self._seconds(wires[0]) for wires in self._looking.values())
             seconds = min(seconds, max(self._outbound.rules.connect_timeout_seconds - first, 0.01))
         quick = self._lanes[False]
-        if quick.under_way and quick.hosts:  # somebody waits for a place that ageing may give
+        if quick.under_way and quick:  # somebody waits for a place that ageing may give
             seconds = min(seconds, max(next(iter(quick.under_way.values())) + SLOW_SECONDS - now, 0.01))
         for descriptor, events in self._epoll.poll(seconds):
             if descriptor == self._look_ups.descriptor:
@@ -283,8 +301,8 @@ class Sender:
         self._idle.append(wire)
 
     def _forget_if_idle(self, host: _Host) -> None:
-        if not host.active and not host.waiting:
-            del self._hosts[host.name]
+        if not host.active and not host.waiting and not host.lined_up:
+            self._hosts.pop(host.name, None)
 
     def _watch(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
         """Libcurl says which events of a socket it wants to hear of."""
@@ -311,22 +329,54 @@ class _Job(NamedTuple):
     header_lines: list[bytes]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Host:
-    """What waits for one host, and how many connections it has. `lined_up`: it stands in a lane."""
+    """What waits for one host, the `urgent` ones first, and how many connections it has. `lined_up`: it stands in a lane."""
 
     name: str
     waiting: deque[_Job] = field(default_factory=deque)
+    urgent: int = 0
     active: int = 0
     lined_up: bool = False
+
+    def add(self, job: _Job, *, urgent: bool) -> None:
+        self.waiting.insert(self.urgent if urgent else len(self.waiting), job)
+        self.urgent += urgent
+
+    def next(self) -> _Job:
+        self.urgent = max(self.urgent - 1, 0)
+        return self.waiting.popleft()
+
+    def remove(self, keys: Collection[int]) -> list[_Job]:
+        """Take out what goes by one of `keys`."""
+        jobs = list(self.waiting)
+        self.waiting = deque(job for job in jobs if job.key not in keys)
+        self.urgent = sum(job.key not in keys for job in jobs[: self.urgent])
+        return [job for job in jobs if job.key in keys]
 
 
 @dataclass(slots=True)
 class _Lane:
-    """Hosts that may start a request, in turn, and what is under way with its start (monotonic seconds), oldest first."""
+    """Hosts that may start a request, in turn, those with something urgent `ahead`; and what is under way with its start
+    (monotonic seconds), oldest first."""
 
+    ahead: deque[_Host] = field(default_factory=deque)
     hosts: deque[_Host] = field(default_factory=deque)
     under_way: dict[_Wire, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.ahead or self.hosts)
+
+    def add(self, host: _Host) -> None:
+        (self.ahead if host.urgent else self.hosts).append(host)
+
+    def move_ahead(self, host: _Host) -> None:
+        if host in self.hosts:
+            self.hosts.remove(host)
+            self.ahead.append(host)
+
+    def next(self) -> _Host:
+        return (self.ahead or self.hosts).popleft()
 
 
 class _Wire:

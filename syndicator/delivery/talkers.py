@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -29,6 +29,7 @@ class Talk:
     key: int
     party: str
     hold: Callable[[], Outcome]
+    urgent: bool = False
     outcome: Outcome | None = None
     busy: bool = False
     started: float = 0.0
@@ -38,7 +39,8 @@ class Talk:
 class Talkers:
     """Not safe to share between threads. Up to `places` conversations at once, parties in turn, `seconds` for each.
 
-    Those that outlast their time keep a place of as many others. More than WAITING_PER_PARTY for one party come back as `busy`.
+    Those that outlast their time keep a place of as many others. More than WAITING_PER_PARTY for one party come back as `busy`,
+    except urgent ones, which go first.
     """
 
     def __init__(self, *, places: int = 16, seconds: float = 90.0) -> None:
@@ -59,13 +61,35 @@ class Talkers:
     def submit(self, talk: Talk) -> None:
         """Queue `talk`; it comes out of `finished`."""
         waiting = self._waiting.setdefault(talk.party, deque())
-        if len(waiting) >= WAITING_PER_PARTY or talk.party in self._late:
+        if talk.party in self._late or (len(waiting) >= WAITING_PER_PARTY and not talk.urgent):
             talk.busy = True
             self._back.append(talk)
+            if not waiting:
+                del self._waiting[talk.party]
             return
-        waiting.append(talk)
-        if len(waiting) == 1 and talk.party not in self._held:
-            self._line.append(talk.party)
+        waiting.insert(sum(other.urgent for other in waiting) if talk.urgent else len(waiting), talk)
+        if talk.party in self._line:
+            if talk.urgent:
+                self._line.remove(talk.party)
+                self._line.appendleft(talk.party)
+        elif talk.party not in self._held:
+            (self._line.appendleft if talk.urgent else self._line.append)(talk.party)
+
+    def waiting(self) -> set[int]:
+        """The keys of what has been submitted and has not begun."""
+        return {talk.key for talks in self._waiting.values() for talk in talks}
+
+    def take_back(self, keys: Collection[int]) -> None:
+        """Hand back, without an outcome, those of `keys` that have not begun."""
+        for party, talks in list(self._waiting.items()):
+            self._back += [talk for talk in talks if talk.key in keys]
+            left = deque(talk for talk in talks if talk.key not in keys)
+            if left:
+                self._waiting[party] = left
+            else:
+                del self._waiting[party]
+                if party in self._line:
+                    self._line.remove(party)
 
     def finished(self, wait_seconds: float = 0.0) -> list[Talk]:
         """Start what may start; return what has ended, with its outcome; wait for that up to `wait_seconds`."""

@@ -34,11 +34,12 @@ class Trials:
         wanted = due.options(joinedload(Trial.subscription)).with_for_update(of=Trial, skip_locked=True)
         errands = []
         for test in session.scalars(wanted):
-            test.due_at = at + LEASE
-            subscription = test.subscription
-            secrets, signing_key = secrets_of(subscription, house, at)
-            request = trial_request(subscription.endpoint, test.public_id, secrets, signing_key, at, feed=subscription.feed)
-            errands.append(Errand(test.id, request))
+            try:
+                errands.append(_errand(test, house, at))
+                test.due_at = at + LEASE
+            except Exception:  # such as a secret that cannot be read; it must not stop the others
+                log.exception("test not made test=%s", test.public_id)
+                test.due_at, test.finished_at, test.outcome, test.reason = None, at, "deferred", "not-made"
         return errands
 
     def settle(self, session: Session, house: House, answered: Sequence[tuple[Errand, Answer]], *, at: datetime) -> None:
@@ -54,3 +55,10 @@ class Trials:
             test.due_at, test.finished_at = None, at
             gone = isinstance(outcome, Refused)
             log.info("test sent test=%s outcome=%s status=%s gone=%s", test.public_id, test.outcome, answer.status, gone)
+
+
+def _errand(test: Trial, house: House, at: datetime) -> Errand:
+    subscription = test.subscription
+    secrets, signing_key = secrets_of(subscription, house, at)
+    request = trial_request(subscription.endpoint, test.public_id, secrets, signing_key, at, feed=subscription.feed)
+    return Errand(test.id, request)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, and_, func, insert, literal, null, select, update
+from sqlalchemy import Select, and_, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry
-from syndicator.domain.stories import Event, EventType
+from syndicator.domain.stories import Event, EventType, Story
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import Conflict
 from syndicator.operations import audit
@@ -56,7 +56,8 @@ def catch_up(session: Session, subscription: Subscription, *, at: datetime) -> i
         given_up = given_up.where(Delivery.settled_at > subscription.last_delivered_at)
     first_lost = session.scalar(given_up)
     known = [seq for seq in (subscription.paused_after_seq, first_lost and first_lost - 1) if seq is not None]
-    return owe_newest(session, subscription, at=at, after_seq=min(known)) if known else 0
+    had = select(Delivery.story_id).where(Delivery.subscription_id == subscription.id)  # it may have left the feed meanwhile
+    return owe_newest(session, subscription, at=at, after_seq=min(known), also=had) if known else 0
 
 
 def owe_state(session: Session, subscription: Subscription, *, at: datetime) -> None:
@@ -82,14 +83,22 @@ def state_is_owed(delivery: Delivery, subscription: Subscription) -> bool:
 
 
 def owe_newest(
-    session: Session, subscription: Subscription, *, at: datetime, after_seq: int, since: datetime | None = None
+    session: Session,
+    subscription: Subscription,
+    *,
+    at: datetime,
+    after_seq: int,
+    since: datetime | None = None,
+    also: Select[int] | None = None,
 ) -> int:
-    """Owe the newest event of each story of the feed that was published since `since`, if it is after `after_seq`."""
+    """Owe the newest event, if it is after `after_seq`, of each story of the feed that was published since `since`, and of those
+    stories `also`."""
     session.flush()
     shown = _shown(subscription.feed)
     if since is not None:
         shown = shown.where(FeedEntry.published_at >= since)
-    seqs = session.scalars(_newest(shown, after_seq).order_by(func.max(Event.seq).desc()).limit(AT_MOST)).all()
+    stories = select(Story.id).where(Story.id.in_(shown) if also is None else or_(Story.id.in_(shown), Story.id.in_(also)))
+    seqs = session.scalars(_newest(stories, after_seq).order_by(func.max(Event.seq).desc()).limit(AT_MOST)).all()
     count = 0
     for start in range(0, len(seqs), 1000):
         count += _owe(session, subscription, seqs[start : start + 1000], at)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
 from syndicator.operations.letters import write_letter
-from syndicator.operations.subscriptions import reschedule_owed
+from syndicator.operations.subscriptions import park_owed
 from syndicator.storage.queries import last_value
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def pause_failing(session: Session, subscription: Subscription, reason: str) -> 
     subscription.state_reason = reason
     subscription.paused_after_seq = last_value(session, "events")
     session.flush()
-    reschedule_owed(session, subscription.id, None)
+    park_owed(session, subscription.id)
 
 
 def tell_owner(session: Session, house: House, subscription: Subscription, what: Told, reason: str, *, at: datetime) -> None:

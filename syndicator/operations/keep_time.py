@@ -20,6 +20,7 @@ from syndicator.operations.announce import announce
 from syndicator.operations.archives import lock_places, mark_stale
 from syndicator.operations.denials import deny_publisher
 from syndicator.operations.letters import write_letter
+from syndicator.operations.subscriptions import cancel_owed
 from syndicator.storage.queries import get_version
 
 BATCH = 100
@@ -107,14 +108,18 @@ def expire_approvals(session: Session, house: House, *, at: datetime) -> int:
 
 
 def end_leases(session: Session, *, at: datetime) -> int:
-    """End WebSub subscriptions whose lease is over."""
+    """End WebSub subscriptions whose lease is over, and cancel what they are still owed."""
     over = (
         update(Subscription)
         .where(Subscription.state != SubscriptionState.ENDED, Subscription.lease_until <= at)
         .values(state=SubscriptionState.ENDED, state_reason="the lease is over")
+        .returning(Subscription.id)
         .execution_options(synchronize_session=False)
     )
-    return session.execute(over).rowcount  # type: ignore[attr-defined, no-any-return]
+    ended = session.scalars(over).all()
+    for subscription_id in ended:
+        cancel_owed(session, subscription_id, "the lease is over", at=at)
+    return len(ended)
 
 
 def retire_tombstones(session: Session, *, at: datetime) -> int:

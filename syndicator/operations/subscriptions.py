@@ -14,6 +14,7 @@ from syndicator.channels.webhook import new_signing_key, new_webhook_secret, pub
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
 from syndicator.domain.publishers import FeedToken, Publisher
+from syndicator.domain.stories import Event, EventType
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
@@ -24,6 +25,7 @@ from syndicator.outbound import Outbound
 from syndicator.storage.queries import last_value
 
 OLD_SECRET_SIGNS_FOR = timedelta(hours=24)
+WITHDRAWALS = [kind for kind in EventType if kind.withdraws]
 
 
 def subscribe(
@@ -90,7 +92,7 @@ def subscriptions_of(session: Session, publisher_id: int | None) -> Sequence[Sub
 def pause(session: Session, subscription: Subscription, *, reason: str, actor: str, at: datetime) -> None:
     """Send nothing more until it is resumed; what is owed by now is kept, what happens meanwhile is not owed (kills are)."""
     subscription.paused_after_seq = last_value(session, "events")
-    reschedule_owed(session, subscription.id, None)
+    park_owed(session, subscription.id)
     _change_state(session, subscription, SubscriptionState.PAUSED, reason=reason, actor=actor, at=at)
 
 
@@ -101,7 +103,8 @@ def resume(session: Session, subscription: Subscription, *, actor: str, at: date
     """
     if subscription.token_id is not None and session.get_one(FeedToken, subscription.token_id).revoked_at is not None:
         raise Conflict("the feed's token was revoked; subscribe again with one that works")
-    reschedule_owed(session, subscription.id, at)
+    owed = update(Delivery).where(Delivery.subscription_id == subscription.id, Delivery.state == OWED)
+    session.execute(owed.values(next_attempt_at=at).execution_options(synchronize_session=False))
     if subscription.state is SubscriptionState.PAUSED:
         catch_up(session, subscription, at=at)
     subscription.failing_since, subscription.failures_in_row, subscription.resting_until = None, 0, None
@@ -124,10 +127,11 @@ def cancel_owed(session: Session, subscription_id: int, reason: str, *, at: date
     )
 
 
-def reschedule_owed(session: Session, subscription_id: int, at: datetime | None) -> None:
-    """Make what is owed due at `at`, or park it (None) until the subscription is resumed."""
-    owed = update(Delivery).where(Delivery.subscription_id == subscription_id, Delivery.state == OWED)
-    session.execute(owed.values(next_attempt_at=at).execution_options(synchronize_session=False))
+def park_owed(session: Session, subscription_id: int) -> None:
+    """Let what is owed wait until the subscription is resumed; what withdraws a story goes on."""
+    withdrawals = select(Event.seq).where(Event.seq == Delivery.event_seq, Event.type.in_(WITHDRAWALS))
+    owed = update(Delivery).where(Delivery.subscription_id == subscription_id, Delivery.state == OWED, ~withdrawals.exists())
+    session.execute(owed.values(next_attempt_at=None).execution_options(synchronize_session=False))
 
 
 def rotate_secret(session: Session, house: House, subscription: Subscription, *, actor: str, at: datetime) -> str:

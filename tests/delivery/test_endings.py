@@ -104,6 +104,20 @@ def test_resuming_owes_the_newest_state_of_each_story_that_was_missed(desk: Desk
     assert before.uri in receiver.received[-1].body.decode() + receiver.received[-2].body.decode()
 
 
+def test_a_correction_missed_in_a_pause_comes_although_its_story_has_left_the_feed(
+    desk: Desk, engine: Engine, receiver: Receiver
+) -> None:
+    subscription = desk.subscription(desk.publisher(), feed="military-and-defense", endpoint=receiver.url)
+    desk.publish(headline="Wrong")
+    engine.drain_due()
+    change(desk, subscription, "pause")
+    desk.publish(headline="Right", section="Education", correction_note="It was wrong.")
+    desk.publish(external_id="other", section="Education", headline="Never theirs")
+    change(desk, subscription, "resume")
+    engine.drain_due()
+    assert heads(receiver.received) == ["Wrong", "Right"]
+
+
 def test_what_was_given_up_while_an_endpoint_was_dead_is_caught_up_when_it_is_resumed(
     desk: Desk, engine: Engine, clock: HandClock
 ) -> None:

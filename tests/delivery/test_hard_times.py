@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import event, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
-from syndicator.config import Config, Database
-from syndicator.delivery.engine import LEASE, Engine
+from syndicator.config import Config, Database, Push
+from syndicator.delivery.engine import LEASE, SPOILT_SECONDS, Engine
 from syndicator.delivery.ledger import PER_SUBSCRIPTION, claim_due
-from syndicator.delivery.settling import RESTS_AFTER
-from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
-from syndicator.domain.subscriptions import Subscription
+from syndicator.delivery.settling import RESTS_AFTER, rest_after
+from syndicator.documents import public_folder, read_document
+from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, next_attempt_at, spread_out
+from syndicator.domain.subscriptions import HubRequest, Subscription, Trial
 from syndicator.house import House, open_house
 from syndicator.jobs import JOBS
+from syndicator.operations.tidy import mend_schedule
+from syndicator.operations.try_out import ask_for_trial
 from syndicator.outbound import open_outbound
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
@@ -119,6 +124,65 @@ def test_what_cannot_be_made_into_a_request_is_retried_and_holds_nobody_up(desk:
     [delivery] = desk.owed(broken)
     assert (delivery.state, delivery.last_reason, delivery.attempt_count) == (DeliveryState.OWED, "not-made", 1)
     assert desk.owed(good)[0].state is DeliveryState.DELIVERED
+
+
+def test_a_test_send_and_a_hub_request_that_cannot_be_made_hold_nobody_up(desk: Desk, engine: Engine) -> None:
+    with Receiver() as receiver:
+        broken = desk.subscription(desk.publisher(), endpoint=receiver.url)
+        good = desk.subscription(desk.publisher(), endpoint=receiver.url)
+        with desk.house.sessions.begin() as session:
+            session.execute(update(Subscription).where(Subscription.id == broken.id).values(secret="not one of our locks"))
+            for subscription in (broken, good):
+                ask_for_trial(session, session.get_one(Subscription, subscription.id), actor="test", at=desk.house.clock())
+            at, unreadable = desk.house.clock(), "not one of our locks"
+            session.add(
+                HubRequest(
+                    mode="subscribe", websub_key="x", topic=unreadable, callback=receiver.url, host="127.0.0.1",
+                    lease_seconds=9, created_at=at, next_attempt_at=at,
+                )
+            )  # fmt: skip
+        engine.drain_due()
+        assert len(receiver.received) == 1
+    with desk.house.sessions() as session:
+        trials = {trial.subscription_id: trial.reason for trial in session.scalars(select(Trial))}
+        assert trials == {broken.id: "not-made", good.id: ""}
+        assert session.scalars(select(HubRequest)).all() == []
+
+
+def test_an_answer_that_cannot_be_recorded_holds_no_other_up(desk: Desk, engine: Engine) -> None:
+    with Receiver() as receiver:
+        for _ in range(2):
+            subscription = desk.subscription(desk.publisher(), endpoint=receiver.url)
+            with desk.house.sessions.begin() as session:
+                ask_for_trial(session, session.get_one(Subscription, subscription.id), actor="test", at=desk.house.clock())
+        event.listen(desk.house.engine, "before_cursor_execute", refuse_first_trial)
+        engine.drain_due()
+    with desk.house.sessions() as session:
+        assert [trial.outcome for trial in session.scalars(select(Trial).order_by(Trial.id))] == ["", "accepted"]
+
+
+def refuse_first_trial(connection: object, cursor: object, statement: str, values: Any, *_: object) -> None:
+    """What a value does that the database takes for none."""
+    told = [*values.values()] if isinstance(values, dict) else [*values]
+    if statement.startswith("UPDATE trials") and "accepted" in told and told[-1] == 1:
+        raise DataError(statement, None, ValueError("this is no value"))
+
+
+def test_a_feed_that_cannot_be_written_holds_up_neither_other_feeds_nor_pushes(desk: Desk, engine: Engine, ticks: Ticks) -> None:
+    folder = public_folder(desk.house.config.data_dir)
+    for form in ("rss", "atom", "json"):
+        (folder / f"headlines.{form}").mkdir(parents=True)
+    with Receiver() as receiver:
+        desk.subscription(desk.publisher(), endpoint=receiver.url)
+        story = desk.publish().story
+        engine.drain_due()
+        assert len(receiver.received) == 1
+    assert story.uri.encode() in read_document(folder / "latest.json").body
+    for form in ("rss", "atom", "json"):
+        (folder / f"headlines.{form}").rmdir()
+    ticks.now += SPOILT_SECONDS
+    engine.drain_due()
+    assert story.uri.encode() in read_document(folder / "headlines.json").body
 
 
 def test_a_process_that_slept_past_its_claims_sends_nothing_that_others_took(
@@ -258,6 +322,41 @@ def test_what_was_put_off_under_a_clock_that_was_set_back_is_due_again(desk: Des
     assert [row.next_attempt_at for row in desk.owed(subscription)] == [clock() + timedelta(days=1), clock()]
 
 
+def test_nothing_rests_for_a_year_because_the_clock_was_set_back(desk: Desk, engine: Engine, clock: HandClock) -> None:
+    with Receiver() as receiver:
+        subscription = desk.subscription(desk.publisher(), endpoint=receiver.url)
+        with desk.house.sessions.begin() as session:
+            rests = update(Subscription).where(Subscription.id == subscription.id)
+            session.execute(rests.values(resting_until=clock() + timedelta(minutes=15)))
+            ask_for_trial(session, session.get_one(Subscription, subscription.id), actor="test", at=clock())
+        desk.publish()
+        clock.advance(timedelta(hours=-1))
+        desk.publish(external_id="after")
+        engine.drain_due()
+        assert receiver.received == []
+        clock.advance(timedelta(days=-400))
+        with desk.house.sessions.begin() as session:
+            assert mend_schedule(session, at=clock()) == 2
+        engine.drain_due()
+        kinds = sorted(json.loads(request.body)["type"] for request in receiver.received)
+    assert kinds == ["story.published", "story.published", "test"]
+
+
+def test_no_second_sees_more_than_a_tenth_of_a_crowd_that_failed_together(clock: HandClock) -> None:
+    """Each wait of the schedule, each rest of an endpoint, and what a Retry-After asks for."""
+    chances = [number / 1000 for number in range(1000)]
+    schedule = Push().retry_schedule_seconds
+    crowds = [
+        [next_attempt_at(schedule, failures, clock(), chance) for chance in chances] for failures in range(1, len(schedule))
+    ]
+    crowds += [[clock() + (rest_after(failures, chance) or timedelta()) for chance in chances] for failures in range(8, 14)]
+    crowds += [[clock() + spread_out(60, chance) for chance in chances]]
+    for crowd in crowds:
+        seconds = Counter(int((at - clock()).total_seconds()) for at in crowd if at is not None)
+        assert seconds.total() == 1000
+        assert max(seconds.values()) <= 100
+
+
 def test_a_deadlock_with_somebody_else_is_tried_again_and_sends_nothing_twice(
     config: Config, clock: HandClock, postgresql_url: str
 ) -> None:
@@ -284,5 +383,4 @@ def test_a_deadlock_with_somebody_else_is_tried_again_and_sends_nothing_twice(
         assert len(session.scalars(select(Attempt)).all()) == 1
         broken = session.scalar(text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
     engine.close()
-    house.engine.dispose()
     assert broken == 1

@@ -308,15 +308,72 @@ def test_one_host_with_too_much_waiting_is_told_busy_and_leaves_room() -> None:
     sender = Sender(outbound(), concurrency=4, per_host=1)
     assert sender.room() == 16
     with Receiver(hosts=2) as receiver:
-        for key in range(5):
+        for key in range(7):
             sender.submit(key, post(receiver.urls[0]))
-        sender.submit(5, post(receiver.urls[1]))
-        assert sender.room() == 10
-        answers = dict(drive(sender, 6))
-    assert [answers[key].error for key in range(6)] == ["", "", "busy", "busy", "busy", ""]
+        sender.submit(7, post(receiver.urls[1]))
+        assert sender.room() == 8
+        answers = dict(drive(sender, 8))
+    assert [answers[key].error for key in range(8)] == ["", "", "", "", "", "busy", "busy", ""]
     assert sender.room() == 16
     assert sender.in_flight == 0
     sender.close()
+
+
+def test_what_is_urgent_goes_before_all_that_waits_and_finds_no_host_busy() -> None:
+    sender = Sender(outbound(), concurrency=4, per_host=1)
+    with Receiver(lambda request: Reply(hang=True)) as receiver:
+        for key in range(6):
+            sender.submit(key, post(f"{receiver.url}/{key}"))
+        [(key, answer)] = drive_until(sender, lambda: len(receiver.received) == 1)
+        assert (key, answer.error) == (5, "busy")
+        for key in (7, 8):
+            sender.submit(key, post(f"{receiver.url}/{key}"), urgent=True)
+        receiver.release()
+        answers = dict(drive(sender, 7))
+    sender.close()
+    assert [request.target for request in receiver.received] == ["/0", "/7", "/8", "/1", "/2", "/3", "/4"]
+    assert {answer.status for answer in answers.values()} == {200}
+
+
+def test_hosts_that_fill_the_line_and_then_hang_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.2)
+    sender = Sender(outbound(), concurrency=8, per_host=1)
+    with Receiver(lambda request: Reply(hang=True), hosts=6) as receiver:
+        for key in range(60):
+            sender.submit(key, post(receiver.urls[key % 6]))
+        assert sender.room() == 0
+        drive_until(sender, lambda: sender.room() >= 24)  # of 32; slow ones keep a quarter
+        assert len(sender.waiting()) == 8
+    sender.close()
+
+
+def test_a_host_with_something_urgent_goes_before_other_hosts() -> None:
+    sender = Sender(outbound(), concurrency=1, per_host=1)
+    with Receiver(lambda request: Reply(hang=True), hosts=3) as receiver:
+        for key, number in enumerate((0, 1, 2)):
+            sender.submit(key, post(receiver.urls[number]))
+        drive_until(sender, lambda: len(receiver.received) == 1)
+        sender.submit(9, post(receiver.urls[2]), urgent=True)
+        receiver.release()
+        drive(sender, 4)
+    sender.close()
+    assert [request.host_number for request in receiver.received][:2] == [0, 2]
+
+
+def test_what_waits_can_be_taken_back_and_what_has_left_cannot(sender: Sender) -> None:
+    with Receiver(lambda request: Reply(hang=True), hosts=2) as receiver:
+        for key in range(6):
+            sender.submit(key, post(receiver.urls[0]))
+        sender.submit(6, post(receiver.urls[1]))
+        drive_until(sender, lambda: len(receiver.received) == 5)
+        assert sender.waiting() == {4, 5}
+        sender.take_back({0, 4, 5, 99})
+        assert dict(drive(sender, 2)) == {key: Answer(status=0, error="not-started") for key in (4, 5)}
+        assert (sender.waiting(), sender.in_flight) == (set(), 5)
+        receiver.release()
+        assert {answer.status for _, answer in drive(sender, 5)} == {200}
+        assert one(sender, post(receiver.urls[0])).status == 200  # the host is as it was
+        assert sender.in_flight == 0
 
 
 def test_closing_breaks_off_what_is_under_way(sender: Sender) -> None:

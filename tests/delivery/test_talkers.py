@@ -92,3 +92,29 @@ def test_what_may_not_start_any_more_comes_back_untried() -> None:
         talkers.submit(Talk(key, "one", accept))
     back = {talk.key: (talk.outcome, talk.busy) for talk in collect(talkers, 2)}
     assert back == {1: (None, False), 2: (Accepted(), False)}
+
+
+def test_what_is_urgent_goes_first_and_what_waits_can_be_taken_back() -> None:
+    talkers, release, order = Talkers(places=1, seconds=20), threading.Event(), list[int]()
+
+    def hold(key: int) -> Outcome:
+        release.wait(20)
+        order.append(key)
+        return Accepted()
+
+    for key in range(WAITING_PER_PARTY + 1):
+        talkers.submit(Talk(key, "one", lambda key=key: hold(key)))  # type: ignore[misc]
+        talkers.finished()
+    talkers.submit(Talk(100, "two", lambda: hold(100)))
+    for key, party in ((101, "one"), (102, "one"), (103, "two")):
+        talkers.submit(Talk(key, party, lambda key=key: hold(key), urgent=True))  # type: ignore[misc]
+    assert talkers.waiting() == {*range(1, WAITING_PER_PARTY + 1), 100, 101, 102, 103}
+    talkers.take_back({0, *range(3, WAITING_PER_PARTY + 1)})
+    back = [talk for talk in collect(talkers, WAITING_PER_PARTY - 2) if talk.outcome is None]
+    assert {talk.key for talk in back} == set(range(3, WAITING_PER_PARTY + 1))
+    release.set()
+    collect(talkers, 7)
+    assert talkers.in_flight == 0
+    assert order[0] == 0
+    assert order.index(103) < order.index(100)
+    assert [key for key in order if key in {1, 2, 101, 102}] == [101, 102, 1, 2]

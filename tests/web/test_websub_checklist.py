@@ -318,6 +318,29 @@ def test_21_a_lease_ends_and_nobody_can_have_an_endless_one(reader: HubReader, d
     assert subscription_of(desk).state is SubscriptionState.ENDED
 
 
+def test_21_nothing_is_tried_again_once_the_lease_is_over(reader: HubReader, desk: Desk, clock: HandClock) -> None:
+    reader.subscribe(lease_seconds=str(DAY))
+    reader.takes = lambda request: Reply(status=500)
+    desk.publish()
+    reader.work()
+    assert len(reader.pushed) == 1
+    clock.advance(timedelta(days=1))
+    reader.work()
+    assert len(reader.pushed) == 1
+    with desk.house.sessions() as session:
+        assert [row.last_reason for row in session.scalars(select(Delivery))] == ["the lease is over"]
+
+
+def test_21_a_lease_that_ends_cancels_what_is_owed(reader: HubReader, desk: Desk, clock: HandClock) -> None:
+    reader.subscribe(lease_seconds=str(DAY))
+    desk.publish()
+    clock.advance(timedelta(days=1))
+    with desk.house.sessions.begin() as session:
+        assert keep_time.end_leases(session, at=clock()) == 1
+    with desk.house.sessions() as session:
+        assert session.scalars(select(Delivery.state)).all() == [DeliveryState.CANCELLED]
+
+
 def test_22_unsubscribing_is_verified_and_not_validated(reader: HubReader, desk: Desk) -> None:
     token_id, topic = private_topic(desk)
     reader.subscribe(topic=topic)

@@ -26,7 +26,8 @@ class DeliveriesAsked(Query):
 class DeliveryShown(Answer):
     id: str = Field(description="The `webhook-id` of every attempt.")
     subscription: str
-    seq: int
+    seq: int = Field(description="The event's number in `/v1/changes`.")
+    sequence: int | None = Field(description="Its number among what is sent to this subscription; null until it is first sent.")
     type: str
     story: str
     version: int
@@ -110,6 +111,7 @@ def _facts(found: Delivery) -> dict[str, object]:
         "id": delivery_uid(found.subscription.public_id, found.event_seq),
         "subscription": found.subscription.public_id,
         "seq": found.event_seq,
+        "sequence": found.sequence,
         "type": f"story.{found.event.type.value}",
         "story": found.event.story.uri,
         "version": found.version_number,
