@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from syndicator.app import create_app
 from syndicator.config import Config, Database, Limits
@@ -67,6 +68,7 @@ def test_every_route_of_the_api_is_described(app: Flask, described: dict[str, An
 
 def test_the_description_is_sound(described: dict[str, Any]) -> None:
     assert described["openapi"].startswith("3.1")
+    validate(described, cls=OpenAPIV31SpecValidator)
     for schema in described["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
     for _, path, each in operations(described):
