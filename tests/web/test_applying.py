@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from syndicator.domain.accounts import MemberRole, StaffRole, User
 from syndicator.domain.answers import Answers
-from syndicator.domain.applications import Application, ApplicationRequest, ApplicationState
-from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.applications import Application, ApplicationRequest, ApplicationState, AudienceEvidence
+from syndicator.domain.publishers import EligibilityDecision, Publisher, PublisherDomain, PublisherState
 from syndicator.domain.terms import TermsAcceptance
 from syndicator.house import House
 from tests.applicants import ANSWERS, PDF, Applicants
@@ -143,6 +143,24 @@ def test_from_the_form_to_the_terms(stage: Stage) -> None:
     assert "You may take stories" in browser.get("/portal/").text
 
 
+def test_the_overview_says_in_time_what_ends_and_what_is_asked_again(stage: Stage) -> None:
+    publisher = stage.applicants.approved()
+    with stage.house.sessions.begin() as session:
+        mine = session.get_one(Publisher, publisher.id)
+        mine.terms_version, mine.terms_until = "2026-01", None
+    member = stage.people.member(publisher, MemberRole.EDITOR, "ed@courier.example")
+    overview = stage.people.signed_in(member).get("/portal/").text
+    assert "Your approval ends soon" not in overview
+    assert "New terms" not in overview
+    stage.clock.advance(timedelta(days=310))
+    with stage.house.sessions.begin() as session:
+        mine = session.get_one(Publisher, publisher.id)
+        mine.terms_version, mine.terms_until = "2025-01", stage.clock.now + timedelta(days=9)
+    overview = stage.people.signed_in(member).get("/portal/").text
+    assert "Your approval ends soon" in overview
+    assert "New terms" in overview
+
+
 def test_without_the_tick_the_terms_are_not_accepted(stage: Stage) -> None:
     publisher = stage.applicants.approved()
     browser = stage.people.signed_in(stage.people.member(publisher, MemberRole.OWNER, "chief@courier.example"))
@@ -215,20 +233,26 @@ def test_a_flood_from_one_place_is_held_off(stage: Stage) -> None:
 def test_no_field_that_was_not_asked_for_is_taken(stage: Stage) -> None:
     application = stage.applicants.draft()
     browser = stage.owner_of(application)
-    foreign = {
-        "state": "approved",
-        "approved_until": "2099-01-01",
-        "owner": "me",
-        "publisher_id": "1",
-        "renewal": "y",
-        "version": "9",
-    }
-    browser.post("/portal/application", {**ANSWERS, **foreign, "do": "save"}, page="/portal/application")
+    tables = (Application, Publisher, PublisherDomain, EligibilityDecision, AudienceEvidence, TermsAcceptance)
+    columns = {column.key for each in tables for column in each.__table__.columns} - set(Answers.model_fields)
+    foreign = dict.fromkeys(columns, "approved") | {"approved_until": "2099-01-01", "publisher_id": "1", "version": "9"}
+    browser.post("/portal/application", {**foreign, **ANSWERS, "do": "save"}, page="/portal/application")
+    figure = {"unique_visitors": "5", "first_month": "2026-04", "last_month": "2026-06", "source": "Analytics", "link": ""}
+    figure |= {"site": "courier.example", "page_views": ""}
+    answer = browser.post("/portal/application/figures", {**foreign, **figure}, page="/portal/application")
+    assert answer.status_code == 303
+    for path in ("sites/courier.example/check", "begin", "withdraw"):
+        browser.post(f"/portal/application/{path}", foreign, page="/account/")
     stored = stage.applicants.stored(application)
-    assert (stored.state, stored.owner, stored.renewal) == (ApplicationState.DRAFT, "", False)
+    assert (stored.state, stored.owner, stored.renewal) == (ApplicationState.WITHDRAWN, "", False)
     assert set(stored.answers) == set(Answers.model_fields)
     with stage.house.sessions() as session:
-        assert session.get_one(Publisher, stored.publisher_id).state is PublisherState.APPLICANT
+        publisher = session.get_one(Publisher, stored.publisher_id)
+        assert (publisher.state, publisher.approved_until, publisher.terms_version) == (PublisherState.APPLICANT, None, "")
+        assert publisher.domains[0].verified_at is None
+        [kept] = session.scalars(select(AudienceEvidence))
+        assert (kept.sha256, kept.file_name, kept.given_by, kept.given_at) == ("", "", application.applicant, stage.clock.now)
+    assert stage.counted(EligibilityDecision) == stage.counted(TermsAcceptance) == 0
 
 
 def test_what_an_applicant_writes_stays_words(stage: Stage) -> None:

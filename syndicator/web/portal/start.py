@@ -9,8 +9,10 @@ from flask.typing import ResponseReturnValue
 
 from syndicator.access import decide_viewer, viewer_of
 from syndicator.domain.accounts import SignIn
+from syndicator.domain.publishers import PublisherState
 from syndicator.errors import NotFound
 from syndicator.operations.acknowledge import pending_acknowledgements
+from syndicator.operations.apply import find_application, may_begin
 from syndicator.operations.find_publishers import last_signs
 from syndicator.operations.keys import keys_of, tokens_of
 from syndicator.operations.subscriptions import subscriptions_of
@@ -122,6 +124,9 @@ def start() -> ResponseReturnValue:
         ways = bool(keys_of(session, publisher.id) or tokens_of(session, publisher.id))
         ways = ways or bool(subscriptions_of(session, publisher.id))
         pending = len(pending_acknowledgements(session, publisher.id))
+        newest = find_application(session, publisher.id)
+    at, approved = house.clock(), publisher.state is PublisherState.APPROVED
+    begun = approved and newest is not None and newest.renewal and newest.changeable
     return render_template(
         "portal/start.html",
         publisher=publisher,
@@ -130,6 +135,9 @@ def start() -> ResponseReturnValue:
         steps=steps_to_first_story(decision.reason, ways=ways, arrived=any(signs.values())),
         signs=signs,
         pending=pending,
+        # Both are told by letter too, to one address; here everybody sees them in time.
+        renewing=begun or (approved and may_begin(publisher, newest, at=at)),
+        asked_again=decision.granted and publisher.terms_version != house.config.license.version,
         others=[each for each in person.memberships if each is not membership],
     )
 
