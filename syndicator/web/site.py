@@ -19,7 +19,7 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from syndicator.access import ANYBODY, Purpose, decide
-from syndicator.domain.stories import Story, slug_of
+from syndicator.domain.stories import Rights, Story, slug_of
 from syndicator.errors import NotFound, StoryNotFound
 from syndicator.operations.entries import entry_of
 from syndicator.operations.terms import terms_as_they_read
@@ -30,6 +30,7 @@ from syndicator.render.html import render_html
 from syndicator.render.jsonld import describe_jsonld, script_json
 from syndicator.render.notice import notice_html
 from syndicator.render.odrl import license_offer
+from syndicator.render.plain import summary_of
 from syndicator.render.text import render_text
 from syndicator.storage.engine import reading
 from syndicator.storage.listing import Wanted, newest_stories
@@ -280,6 +281,12 @@ def latest_url(section: str = "", before: str = "") -> str:
 def host(url: str) -> str:
     """Return whose address it is, as people say it."""
     return (urlsplit(url).hostname or url).removeprefix("www.")
+
+
+@site.app_template_filter()
+def short(entry: Entry) -> str:
+    """Return what a story is about: its summary, or else how it begins. A licensed story shows no word of its body."""
+    return entry.summary if entry.rights is Rights.LICENSED else summary_of(entry)
 
 
 def share_links(entry: Entry) -> list[tuple[str, str]]:

@@ -73,6 +73,21 @@ def test_a_front_without_stories_says_so(visitor: FlaskClient) -> None:
     assert "No story has been published yet" in words(read(visitor, "/latest"))
 
 
+def test_a_story_without_a_summary_is_introduced_by_its_beginning(visitor: FlaskClient, newsroom: Newsroom) -> None:
+    story = newsroom.publish("Board Votes")
+    assert read(visitor, "/").find_class("summary")[0].text.startswith("The county board met on Tuesday evening.")
+    page = read(visitor, f"/stories/{story}")
+    for name in ("meta[@name='description']", "meta[@property='og:description']"):
+        assert page.xpath(f"//{name}/@content")[0].startswith("The county board met on Tuesday evening.")
+
+
+def test_a_story_reads_in_the_direction_of_its_script(visitor: FlaskClient, newsroom: Newsroom) -> None:
+    story = newsroom.publish("وزیر خارجه سخن گفت", body_html="<p>سلام دنیا</p>", language="fa")
+    page = read(visitor, f"/stories/{story}")
+    assert {page.find(".//h1").get("dir"), page.find_class("body")[0].get("dir")} == {"auto"}
+    assert page.find_class("story")[0].get("lang") == "fa"
+
+
 def test_a_story_page_shows_all_that_a_story_has(visitor: FlaskClient, newsroom: Newsroom) -> None:
     lead = newsroom.fill()
     page = read(visitor, f"/stories/{lead}")
