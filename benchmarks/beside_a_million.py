@@ -15,14 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
-from benchmarks import newsroom
+from benchmarks import naive, newsroom, poll
 from benchmarks.figure import Figure, need
 from benchmarks.loopback import ask, free_port, running
 from benchmarks.poll_beside_push import subscribe
@@ -41,6 +41,8 @@ DUE = 500
 FEED = 'title = "Latest"\nlimit = 50\n'
 AGE = "strftime('%Y-%m-%d %H:%M:%f000', 'now', '-' || (i * 5) || ' minutes')"  # of the i-th copy
 
+Case = Callable[["Old", int], float]  # seconds that it took
+
 
 @dataclass
 class Old:
@@ -55,28 +57,37 @@ class Old:
 
 
 def measure(quick: bool) -> list[Figure]:
-    need("wrk")
+    need("wrk", "nginx")
     many, rounds = (50_000, 5) if quick else (1_000_000, 15)
     with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
         houses = [_build(Path(name) / str(stories), stories) for stories in (FEW, many)]
-        cases: list[tuple[str, Callable[[Old, int], float]]] = [
-            (f"claim of {DUE} deliveries", _claim),
-            ("rendering after a story", _render),
-            ("front page, 10 times", _asking("/")),
-            ("list of the API, 10 times", _asking("/v1/stories")),
-            ("page of a section, 10 times", _asking("/latest?section=Education")),
+        cases: list[tuple[str, Case, Case | None]] = [
+            (f"claim of {DUE} deliveries", _claim, None),
+            ("rendering after a story", _render, _render_naively),
+            ("front page, 10 times", _asking("/"), None),
+            ("list of the API, 10 times", _asking("/v1/stories"), None),
+            ("page of a section, 10 times", _asking("/latest?section=Education"), None),
         ]
-        figures = [_figure(what, case, houses, rounds) for what, case in cases]
-        return [*figures, _polls(houses, 1 if quick else 3)]
+        figures = [_figure(what, case, peer, houses, rounds) for what, case, peer in cases]
+        return [*figures, _polls(houses, Path(name) / "peers", 1 if quick else 3)]
 
 
-def _figure(what: str, case: Callable[[Old, int], float], houses: list[Old], rounds: int) -> Figure:
+def _figure(what: str, case: Case, peer: Case | None, houses: list[Old], rounds: int) -> Figure:
     took: list[list[float]] = [[], []]
+    peers: list[list[float]] = [[], []]
     for number in range(rounds):
-        for old, times in zip(houses, took, strict=True):
+        for old, times, naively in zip(houses, took, peers, strict=True):
             times.append(case(old, number))
-    few, many = (statistics.median(times) for times in took)
-    return _told(what, many / few, houses, f"{few * 1000:.3g} ms", f"{many * 1000:.3g} ms")
+            if peer:
+                naively.append(peer(old, number))
+    few, many = (statistics.median(times) * 1000 for times in took)
+    told = _told(what, many / few, houses, f"{few:.3g} ms", f"{many:.3g} ms")
+    if not peer:
+        return told
+    few, many = (statistics.median(times) * 1000 for times in peers)
+    naive_way = {"feedgen, of one format and at each request": f"{few:.3g} ms and {many:.3g} ms"}
+    return replace(told, beside={**told.beside, **naive_way})
 
 
 def _told(what: str, ratio: float, houses: list[Old], few: str, many: str) -> Figure:
@@ -105,7 +116,13 @@ def _render(old: Old, number: int) -> float:
     return time.perf_counter() - began
 
 
-def _asking(path: str) -> Callable[[Old, int], float]:
+def _render_naively(old: Old, _number: int) -> float:
+    began = time.perf_counter()
+    naive.render(old.house)
+    return time.perf_counter() - began
+
+
+def _asking(path: str) -> Case:
     clients: dict[int, tuple[FlaskClient, dict[str, str]]] = {}
 
     def case(old: Old, _number: int) -> float:
@@ -126,21 +143,33 @@ def _key(old: Old) -> str:
         return create_key(session, None, actor="benchmark", at=old.house.clock(), scopes=scopes)[1]
 
 
-def _polls(houses: list[Old], rounds: int) -> Figure:
-    rates: list[list[float]] = [[], []]
+def _polls(houses: list[Old], folder: Path, rounds: int) -> Figure:
+    """Poll both houses in turn, by this service and by feedgen at each request; nginx knows neither, and shows the noise."""
+    rates: dict[str, list[list[float]]] = {which: [[], []] for which in ("ours", "nginx", "naive")}
     with contextlib.ExitStack() as stack:
-        urls = []
-        for old in houses:
-            port = free_port()
-            settings = {**os.environ, "SYNDICATOR_SERVER__PORT": str(port), "SYNDICATOR_SERVER__WORKERS": "1"}
-            command = [sys.executable, "-m", "syndicator", "--config", str(old.file), "web"]
-            stack.enter_context(running(command, port, settings))
-            urls.append(f"http://127.0.0.1:{port}/feeds/latest.rss")
+        folder.mkdir()
+        nginx = poll.start_servers(folder, stack, only=("nginx",))["nginx"].url
+        urls = [{"nginx": nginx, **_start(old, stack)} for old in houses]
         for _ in range(rounds):
-            for url, each in zip(urls, rates, strict=True):
-                each.append(ask(url, 2, with_tag=True).per_second)
-    few, many = (statistics.median(each) for each in rates)
-    return _told("time of a poll (304)", few / many, houses, f"{few:,.0f}/s", f"{many:,.0f}/s")
+            for number, of_house in enumerate(urls):
+                for which, url in of_house.items():
+                    rates[which][number].append(ask(url, 2, with_tag=True).per_second)
+    medians = {which: [statistics.median(each) for each in pair] for which, pair in rates.items()}
+    said = {which: f"{few:,.0f}/s and {many:,.0f}/s ({few / many:.2f} ×)" for which, (few, many) in medians.items()}
+    few, many = medians["ours"]
+    told = _told("time of a poll (304)", few / many, houses, f"{few:,.0f}/s", f"{many:,.0f}/s")
+    peers = {"nginx at the same times": said["nginx"], "feedgen at each request": said["naive"]}
+    return replace(told, beside={**told.beside, **peers})
+
+
+def _start(old: Old, stack: contextlib.ExitStack) -> dict[str, str]:
+    """Start this service and its naive peer on the same house; returns where they are polled."""
+    ports = {"ours": free_port(), "naive": free_port()}
+    settings = {**os.environ, "SYNDICATOR_SERVER__PORT": str(ports["ours"]), "SYNDICATOR_SERVER__WORKERS": "1"}
+    command = [sys.executable, "-m", "syndicator", "--config", str(old.file), "web"]
+    stack.enter_context(running(command, ports["ours"], settings))
+    stack.enter_context(running(naive.command(ports["naive"], old.file), ports["naive"]))
+    return {which: f"http://127.0.0.1:{port}/feeds/latest.rss" for which, port in ports.items()}
 
 
 # --- A house with a past

@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,7 +93,10 @@ def __getattr__(name: str) -> object:
     from flask import Flask, Response, request
     from werkzeug.wrappers import Response as BaseResponse
 
+    from syndicator.clock import utc_now
     from syndicator.web.byte_layer import ByteLayer
+    from syndicator.web.meter import Meter, Rate
+    from syndicator.web.poll_limits import PollLimits
 
     app = Flask("benchmark")
     bodies = stories()
@@ -110,7 +114,10 @@ def __getattr__(name: str) -> object:
     if name == "naive":
         return app.wsgi_app
     if name == "ours":
-        return ByteLayer(app.wsgi_app, Path(os.environ["BENCHMARK_FOLDER"]))
+        folder = Path(os.environ["BENCHMARK_FOLDER"])
+        # They count as always and refuse nobody.
+        limits = PollLimits(Meter(folder.parent / "meter"), Rate(10**6, 1), trusted_proxies=0, clock=utc_now)
+        return ByteLayer(app.wsgi_app, folder, limits)
     raise AttributeError(name)
 
 
@@ -141,8 +148,10 @@ def measure(quick: bool) -> list[Figure]:
         return [_figure(case, servers, rounds, seconds) for case in CASES]
 
 
-def start_servers(folder: Path, stack: contextlib.ExitStack) -> dict[str, Server]:
-    """Start the three servers on the same feed."""
+def start_servers(
+    folder: Path, stack: contextlib.ExitStack, only: Sequence[str] = ("nginx", "ours", "naive")
+) -> dict[str, Server]:
+    """Start the three servers, or some of them, on the same feed."""
     body = render(stories())
     documents = folder / "documents"
     documents.mkdir()
@@ -164,6 +173,7 @@ def start_servers(folder: Path, stack: contextlib.ExitStack) -> dict[str, Server
             f"http://127.0.0.1:{port}/feeds/{'naive' if which == 'naive' else 'latest'}.rss",
         )
         for which, port in ports.items()
+        if which in only
     }
 
 

@@ -40,7 +40,8 @@ def measure(quick: bool) -> list[Figure]:
         folder = Path(name)
         (folder / "peers").mkdir()
         folder.chmod(0o755)
-        urls = {which: server.url for which, server in poll.start_servers(folder / "peers", stack).items() if which != "ours"}
+        peers = poll.start_servers(folder / "peers", stack, only=("nginx", "naive"))
+        urls = {which: server.url for which, server in peers.items()}
         file = newsroom.build(folder)
         house, port, sink = newsroom.enter(file), free_port(), free_port()
         for number in range(60):

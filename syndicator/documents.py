@@ -14,8 +14,8 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +25,12 @@ from werkzeug.http import http_date, parse_accept_header, parse_date, parse_etag
 
 from syndicator.errors import NotFound, SyndicatorError
 
-MAGIC = b"syndicator-document-1 "  # change the number with the layout, and every document is written anew
+MAGIC = b"syndicator-document-2 "  # change the number with the layout, and every document is written anew
 CODINGS = ("br", "gzip", "identity")  # as we like them best: the fewest bytes first
 SHARED_SECONDS = 30  # how long a cache of many may keep a document, so that a kill is seen; readers' own keep it as long as `ttl`
 STALE_SECONDS = 30  # and how much longer it may show the old one while it fetches the new one (RFC 5861)
 MAX_FIELD_BYTES = 8192  # a longer request header field is read as if it were not there
+MOST_FORMER = 200  # validators of the last fifty documents that stood in the place of this one
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62}){0,3}\.[a-z]{2,5}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 _METHODS = "GET, HEAD, OPTIONS"
@@ -74,10 +75,23 @@ class Stored:
     immutable: bool
     bodies: Mapping[str, bytes]
     etags: Mapping[str, str]
+    former: tuple[str, ...] = ()  # ETags and dates of the documents before it in its place, the newest first
+    former_date: datetime | None = None  # the latest date that any of them told
 
     @property
     def body(self) -> bytes:
         return self.bodies["identity"]
+
+    @property
+    def has_own_date(self) -> bool:
+        """Whether its date tells it from those before it: two changes in one second share one, and clocks are set back."""
+        return self.former_date is None or self.former_date < self.updated
+
+    @property
+    def document(self) -> Document:
+        return Document(
+            self.content_type, self.body, self.links, self.updated, self.max_age_seconds, cors=self.cors, immutable=self.immutable
+        )
 
 
 class Answer(NamedTuple):
@@ -92,7 +106,7 @@ class Answer(NamedTuple):
 
 
 def public_folder(data_dir: Path) -> Path:
-    """Where documents lie that anybody may have; the byte layer and nginx read here."""
+    """Where documents lie that anybody may have; the byte layer reads here."""
     return data_dir / "documents" / "public"
 
 
@@ -115,14 +129,14 @@ def write_document(folder: Path, key: str, document: Document, *, at: datetime |
     itself: a reader that sends nothing but If-Modified-Since would be told for ever that nothing changed.
     """
     path = document_path(folder, key)
-    facts = _facts(document)
-    found = _found_facts(path)
-    if at is not None and found is not None:
-        newer = found["updated"] + (found["sha256"] != facts["sha256"])
-        facts["updated"] = max(facts["updated"], min(newer, int(at.timestamp())))
-    if found == facts:
+    before = _find_whole(path)
+    if before is not None and at is not None:
+        newer = before.updated + timedelta(seconds=before.body != document.body)
+        document = replace(document, updated=max(document.updated, min(newer, at)))
+    document = replace(document, updated=document.updated.replace(microsecond=0))
+    if before is not None and before.document == document:
         return False
-    _put(path, _pack(document, facts), datetime.fromtimestamp(facts["updated"], UTC))
+    _put(path, _pack(document, before), document.updated)
     return True
 
 
@@ -141,7 +155,7 @@ def _put(path: Path, packed: bytes, updated: datetime) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(packed)
             file.flush()
-            os.fchmod(file.fileno(), 0o640)  # a front server that reads the public ones joins our group
+            os.fchmod(file.fileno(), 0o640)
             stamp = _stamp(updated, packed)
             os.utime(file.fileno(), ns=(stamp, stamp))
             os.fsync(file.fileno())
@@ -191,6 +205,8 @@ def unpack(packed: bytes, path: Path) -> Stored:
             immutable=facts["immutable"],
             bodies=bodies,
             etags=told["etags"],
+            former=tuple(told["former"]),
+            former_date=datetime.fromtimestamp(told["former_date"], UTC) if told["former_date"] is not None else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedDocument(path, f"cannot be read: {error}") from error
@@ -208,35 +224,39 @@ def _facts(document: Document) -> dict[str, Any]:
         "max_age_seconds": document.max_age_seconds,
         "cors": document.cors,
         "immutable": document.immutable,
-        "sha256": hashlib.sha256(document.body).hexdigest(),
     }
 
 
-def _pack(document: Document, facts: dict[str, Any]) -> bytes:
+def _pack(document: Document, before: Stored | None) -> bytes:
     bodies = {
         "br": brotli.compress(document.body, quality=5),
         "gzip": gzip.compress(document.body, compresslevel=9, mtime=0),
         "identity": document.body,
     }
     header = {
-        "facts": facts,
+        "facts": _facts(document),
         "sizes": {coding: len(bodies[coding]) for coding in CODINGS},
         "etags": {coding: _etag(bodies[coding]) for coding in CODINGS},
+        **_history(before),
     }
     packed = json.dumps(header).encode() + b"\n" + b"".join(bodies[coding] for coding in CODINGS)
     return _seal(packed) + b"\n" + packed
 
 
-def _found_facts(path: Path) -> Any:
-    """Return the facts of the document at `path`, or None when there is none that is whole."""
+def _history(before: Stored | None) -> dict[str, Any]:
+    """What a document keeps of those before it, so that every process, also one that just started, knows who had them."""
+    if before is None:
+        return {"former": [], "former_date": None}
+    former = (*before.etags.values(), http_date(before.updated), *before.former)
+    dates = [before.updated] + ([before.former_date] if before.former_date else [])
+    return {"former": former[:MOST_FORMER], "former_date": int(max(dates).timestamp())}
+
+
+def _find_whole(path: Path) -> Stored | None:
+    """Return the document at `path`, or None when there is none that is whole."""
     try:
-        with path.open("rb") as file:
-            if not file.readline().startswith(MAGIC):
-                return None
-            header = json.loads(file.readline())
-            whole = os.fstat(file.fileno()).st_size == file.tell() + sum(header["sizes"].values())
-            return header["facts"] if whole else None
-    except (OSError, ValueError, KeyError):
+        return read_document(path)
+    except (DocumentNotFound, DamagedDocument):
         return None
 
 
@@ -306,6 +326,7 @@ def _unmodified(stored: Stored, coding: str, environ: Mapping[str, Any]) -> bool
     """Say whether the asker's copy is still good (RFC 9110 sections 13.1.2, 13.1.3); If-None-Match alone decides when it is sent.
 
     Only the tag of the chosen coding counts: told "your gzip copy is good", a cache would give gzip to one who cannot read it.
+    A date that an earlier document told as well proves nothing (section 8.8.2.2).
     """
     if "HTTP_IF_NONE_MATCH" in environ:
         tags = _field(environ, "HTTP_IF_NONE_MATCH")
@@ -315,7 +336,7 @@ def _unmodified(stored: Stored, coding: str, environ: Mapping[str, Any]) -> bool
         when = parse_date(since)
     except (OverflowError, IndexError):  # a year or zone beyond what a datetime holds
         return False
-    return when is not None and stored.updated <= when
+    return when is not None and stored.has_own_date and stored.updated <= when
 
 
 def _field(environ: Mapping[str, Any], name: str) -> str | None:
@@ -327,10 +348,11 @@ def _full_headers(stored: Stored, coding: str, private: bool) -> list[tuple[str,
     headers = [
         ("Content-Type", stored.content_type),
         ("Content-Length", str(len(stored.bodies[coding]))),
-        ("Last-Modified", http_date(stored.updated)),
         ("X-Content-Type-Options", "nosniff"),
         *_common_headers(stored, coding, private),
     ]
+    if stored.has_own_date:  # else a cache in between would answer by it
+        headers.append(("Last-Modified", http_date(stored.updated)))
     if coding != "identity":
         headers.append(("Content-Encoding", coding))
     links = [link for link in stored.links if not (private and 'rel="hub"' in link)]

@@ -14,6 +14,7 @@
     ├── Conflict               the thing asked contradicts what already happened
     │   ├── StoryKilled
     │   └── StillRunning       the same request is being carried out just now
+    ├── NotReady               what was asked for is being made; asking again soon will help
     ├── TooManyRequests        more was asked than the settings allow; says when to come back
     ├── AccessDenied           the gate said no; `decision` says why
     ├── TooManyTries           somebody guesses, or asks for too many letters; `wait_seconds` says how long to wait
@@ -127,6 +128,12 @@ class StillRunning(Conflict):
 
     def __init__(self) -> None:
         super().__init__("this request is being carried out just now; ask again for its answer")
+
+
+class NotReady(SyndicatorError):
+    """What was asked for is being made."""
+
+    retry_after_seconds = 5
 
 
 class TooManyRequests(SyndicatorError):

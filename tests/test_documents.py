@@ -17,6 +17,7 @@ from werkzeug.http import http_date
 
 from syndicator.documents import (
     CODINGS,
+    MOST_FORMER,
     DamagedDocument,
     Document,
     DocumentNotFound,
@@ -182,6 +183,25 @@ def test_a_cut_file_is_mended_by_the_next_write(tmp_path: Path) -> None:
     assert read_document(tmp_path / "latest.rss").body == DOCUMENT.body
 
 
+def test_a_file_with_one_wrong_bit_is_mended_by_the_next_write(tmp_path: Path) -> None:
+    write_document(tmp_path, "latest.rss", DOCUMENT)
+    packed = bytearray((tmp_path / "latest.rss").read_bytes())
+    packed[-1] ^= 1
+    (tmp_path / "latest.rss").write_bytes(packed)
+    assert write_document(tmp_path, "latest.rss", DOCUMENT)
+    assert read_document(tmp_path / "latest.rss").body == DOCUMENT.body
+
+
+def test_a_document_remembers_the_validators_of_those_before_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    for number in range(60):
+        updated = UPDATED + timedelta(minutes=number)
+        write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"%d" % number, updated=updated))
+        stored = read_document(tmp_path / "latest.rss")
+        assert set(stored.former) == set(told[-MOST_FORMER:])
+        told += [*stored.etags.values(), http_date(updated)]
+
+
 def test_readers_beside_writers_see_whole_documents_only(tmp_path: Path) -> None:
     """A body says how long it is; a mixture would not."""
     bodies = [f"{size:06}".encode() + b"x" * size for size in (10, 5_000, 20_000, 80_000)]
@@ -264,6 +284,24 @@ def test_conditional_requests(stored: Stored, method: str, coding: str, fields: 
         assert headers.get("Content-Encoding", "identity") == coding
         assert headers["Last-Modified"] == SAME
         assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("later", [0, 0.8, -1, -3600])
+def test_a_date_that_an_earlier_document_told_too_proves_nothing(tmp_path: Path, later: float) -> None:
+    """Two changes in a second, or a clock that was set back: whoever has the first must get the second (RFC 9110, 8.8.2.2)."""
+    write_document(tmp_path, "latest.rss", replace(DOCUMENT, updated=UPDATED.replace(microsecond=100_000)))
+    shown = ask(read_document(tmp_path / "latest.rss"))[1]["Last-Modified"]
+    assert ask(read_document(tmp_path / "latest.rss"), if_modified_since=shown)[0] == 304
+    second = replace(DOCUMENT, body=b"killed", updated=UPDATED.replace(microsecond=100_000) + timedelta(seconds=later))
+    write_document(tmp_path, "latest.rss", second)
+    stored = read_document(tmp_path / "latest.rss")
+    status, headers, body = ask(stored, if_modified_since=shown)
+    assert (status, body) == (200, b"killed")
+    assert "Last-Modified" not in headers  # a cache in between would answer by it
+    assert ask(stored, if_none_match=headers["ETag"])[0] == 304
+    write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"third", updated=UPDATED + timedelta(minutes=1)))
+    status, headers, _ = ask(read_document(tmp_path / "latest.rss"), if_modified_since=shown)
+    assert (status, headers["Last-Modified"]) == (200, "Sun, 06 Nov 1994 08:50:37 GMT")
 
 
 def test_the_tag_of_another_coding_is_not_ours(stored: Stored) -> None:

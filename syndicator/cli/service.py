@@ -13,7 +13,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from syndicator.cli.desk import Desk
-from syndicator.operations.render_feeds import render_stale
+from syndicator.operations.render_feeds import render_all
 
 MIRROR_SECONDS = 0.2
 log = structlog.stdlib.get_logger(__name__)
@@ -31,7 +31,7 @@ def serve(context: typer.Context) -> int:
 
     desk: Desk = context.obj
     upgrade(desk.engine)
-    render_stale(desk.house, everything=True)
+    render_all(desk.house)
     return run(desk.config_path, desk.config)
 
 
@@ -48,7 +48,7 @@ def worker(context: typer.Context) -> None:
     from syndicator.sending import create_engine
 
     desk: Desk = context.obj
-    render_stale(desk.house, everything=True)
+    render_all(desk.house)
     engine = create_engine(desk.house)
     gc.freeze()  # what is loaded stays; looking through it again and again cost a tenth of the processor while sending
     if desk.config.push.executor == "celery":

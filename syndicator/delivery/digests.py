@@ -7,6 +7,7 @@ in the engine's lanes and never wait. Claims lapse and are settled as the engine
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -23,7 +24,7 @@ from syndicator.delivery.settling import Result, settle
 from syndicator.domain.deliveries import DIGEST_LANE, OWED, Delivery
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
-from syndicator.operations.render_feeds import render_stale
+from syndicator.operations.render_feeds import NotRendered, render_stale
 from syndicator.storage.engine import reading
 
 LEASE = timedelta(minutes=5)
@@ -44,8 +45,9 @@ class Digests:
         with reading(self.house.sessions) as session:
             subscriptions = session.scalars(_due(at).with_only_columns(Delivery.subscription_id).distinct().limit(LETTERS)).all()
         if subscriptions:
-            while render_stale(self.house):
-                """No letter leaves before the documents that a poller would get show its stories."""
+            with suppress(NotRendered):  # a document that cannot be made holds up no letter
+                while render_stale(self.house):
+                    """No letter leaves before the documents that a poller would get show its stories."""
         return sum(self._send(subscription_id, worker, at) for subscription_id in subscriptions)
 
     def _send(self, subscription_id: int, worker: str, at: datetime) -> int:

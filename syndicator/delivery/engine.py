@@ -47,7 +47,7 @@ from syndicator.delivery.talkers import Talk, Talkers
 from syndicator.delivery.trials import Trials
 from syndicator.house import House
 from syndicator.operations.mirror import on_many_machines, shown_everywhere
-from syndicator.operations.render_feeds import render_feeds, stale_feeds
+from syndicator.operations.render_feeds import NotRendered, render_feeds, stale_feeds
 from syndicator.operations.tallies import add_tallies, attempt_counts
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import last_value
@@ -284,7 +284,8 @@ class Engine:
         now = self.ticks()
         with reading(self.house.sessions) as session:
             seq = last_value(session, "events")
-            stale: Sequence[str] = [name for name in stale_feeds(session) if self.spoilt.get(name, 0.0) <= now]
+            known = [name for name in stale_feeds(session) if self.house.catalogue.find(name)]
+            stale: Sequence[str] = [name for name in known if self.spoilt.get(name, 0.0) <= now]
             if self.pace is not None:
                 stale, seq = self.pace.choose(session, stale, seq)
         rendered = sum(map(self._render_feed, stale))
@@ -296,7 +297,8 @@ class Engine:
         except Exception as error:
             if _passing(error):
                 raise
-            log.exception("feed documents not rendered feed=%s", name)
+            if not isinstance(error, NotRendered):  # that has been logged
+                log.exception("feed documents not rendered feed=%s", name)
             self.spoilt[name] = self.ticks() + SPOILT_SECONDS
             return False
         if self.pace is not None:

@@ -107,6 +107,10 @@ class FeedState(Base):
     changed_at: Mapped[datetime]  # of the newest change: the feed's `updated`
     frame_hash: Mapped[str] = mapped_column(String(64), default="")  # of what stands around the stories, as archives show it
 
+    @property
+    def stale(self) -> bool:
+        return self.rendered_seq < self.changed_seq
+
 
 class FeedEntry(Base):
     """A story's place in a feed. Kept after it left, so that pollers can be told for a while.
@@ -170,3 +174,7 @@ class FeedArchive(Base):
     changed_at: Mapped[datetime]
     stale_at: Mapped[datetime | None]  # since when its documents are to be written anew
     written: Mapped[bool] = mapped_column(default=False)  # whether there have been documents of it
+
+    @property
+    def stale(self) -> bool:
+        return self.stale_at is not None

@@ -7,12 +7,12 @@ was not heard of for NODE_LOST is not waited for, and knows itself that it must 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from syndicator.documents import copy_document, remove_document
@@ -46,6 +46,21 @@ def share(session: Session, folder: Path, paths: Sequence[Path]) -> None:
             number = next_value(session, COUNTER)
             session.merge(SharedDocument(path=name, number=number, digest=digest, packed=packed))
     session.flush()
+
+
+def share_again(session: Session, folder: Path, paths: Sequence[Path]) -> None:
+    """Have the files at `paths` count as new when they are shared the next time, since a machine has lost its copy."""
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    session.execute(update(SharedDocument).where(SharedDocument.path.in_(names)).values(digest=""))
+
+
+def forget_shared(session: Session, unwanted: Callable[[str, str], bool]) -> None:
+    """Have every web machine remove the documents for whose folder (`public` or `private`) and feed `unwanted` says so."""
+    for path in session.scalars(select(SharedDocument.path).where(SharedDocument.packed.is_not(None))).all():
+        access, _, key = path.partition("/")
+        if unwanted(access, key.partition("/")[0].partition(".")[0]):
+            removed = {"number": next_value(session, COUNTER), "digest": "", "packed": None}
+            session.execute(update(SharedDocument).where(SharedDocument.path == path).values(removed))
 
 
 @contextmanager

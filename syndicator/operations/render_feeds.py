@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from html import escape
 from itertools import accumulate
 from pathlib import Path
 
 from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator import __version__
@@ -26,6 +29,7 @@ from syndicator.catalogue import Catalogue
 from syndicator.documents import Document, document_path, private_folder, public_folder, write_document
 from syndicator.domain.feeds import CONTENT_TYPES, TOMBSTONE_DAYS, FeedArchive, FeedDefinition, FeedEntry, FeedState, selects
 from syndicator.domain.stories import PubStatus, Story
+from syndicator.errors import SyndicatorError
 from syndicator.house import House
 from syndicator.operations.archives import (
     ARCHIVES_AT_ONCE,
@@ -39,18 +43,28 @@ from syndicator.operations.archives import (
     stale_archives,
 )
 from syndicator.operations.entries import archive_of, entry_of, feed_of
-from syndicator.operations.mirror import alone, on_many_machines, share
+from syndicator.operations.mirror import alone, forget_shared, on_many_machines, share, share_again
 from syndicator.render.atom import render_atom
-from syndicator.render.entry import Feed
+from syndicator.render.entry import Entry, Feed
 from syndicator.render.jsonfeed import render_json
 from syndicator.render.rss import render_rss
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import archived_stories, feed_stories, feed_tombstones, last_value
 
+log = logging.getLogger(__name__)
 RENDERERS = {"rss": render_rss, "atom": render_atom, "json": render_json}
 BATCH = 500
 MAX_HEAD_BYTES = 1_800_000  # of a head document in RSS or Atom; many readers take no more than 2 MB
 ENTRY_BYTES = 2_500  # of an entry beside the story's body: its links, its labels, the notice
+MOST_ENTRIES = 200  # in a head document with its tombstones, which readers still take
+
+
+class NotRendered(SyndicatorError):
+    """Some feeds could not be brought up to date, and the log says why; all others were, of which `done` needs nothing more."""
+
+    def __init__(self, feeds: Sequence[str], done: Sequence[str]) -> None:
+        super().__init__(f"not rendered: {', '.join(feeds)}; the log says why")
+        self.feeds, self.done = list(feeds), list(done)
 
 
 def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> list[str]:
@@ -95,15 +109,54 @@ def render_stale(house: House, *, everything: bool = False) -> list[str]:
     return stale
 
 
+def render_all(house: House) -> None:
+    """Look through all feeds before anything is served or sent. What cannot be rendered is logged, and no reason not to begin."""
+    with suppress(NotRendered):
+        render_stale(house, everything=True)
+
+
 def render_feeds(house: House, names: Sequence[str]) -> list[str]:
-    """Bring the documents of these feeds up to date; returns the feeds with which that is done, not those with more to do."""
-    done = []
+    """Bring the documents of these feeds up to date; returns the feeds with which that is done, not those with more to do.
+
+    What is wrong with one feed keeps no kill from the others: NotRendered is raised after all of them had their turn.
+    """
+    done, faulty = [], []
     for name in names:
         if definition := house.catalogue.find(name):
-            with feed_lock(house.config.data_dir, name), alone(house, name):
-                if _bring_up_to_date(house, definition):
-                    done.append(name)
+            try:
+                with feed_lock(house.config.data_dir, name), alone(house, name):
+                    if _bring_up_to_date(house, definition):
+                        done.append(name)
+            except SQLAlchemyError:
+                raise
+            except Exception:
+                log.exception("feed not rendered feed=%s", name)
+                faulty.append(name)
+    if faulty:
+        raise NotRendered(faulty, done)
     return done
+
+
+def render_again(house: House, definition: FeedDefinition, archive: int | None) -> bool:
+    """Have the head documents of a feed, or those of one archive, made anew, since one is damaged or missing; False when there
+    is no such archive."""
+    with reading(house.sessions) as session:
+        known = _find_page(session, definition.name, archive)
+    if known is None or known.stale:
+        return known is not None
+    with house.sessions.begin() as session:
+        session.add(known)
+        if isinstance(known, FeedState):
+            known.rendered_seq = known.changed_seq - 1
+        else:
+            known.stale_at = house.clock()
+        if on_many_machines(house):
+            share_again(session, house.config.data_dir / "documents", _paths(house, definition, archive))
+    return True
+
+
+def _find_page(session: Session, feed: str, archive: int | None) -> FeedState | FeedArchive | None:
+    return session.get(FeedState, feed) if archive is None else session.get(FeedArchive, (feed, archive))
 
 
 def stale_feeds(session: Session) -> Sequence[str]:
@@ -119,7 +172,7 @@ def read_feed(session: Session, house: House, definition: FeedDefinition, *, at:
     since = at - timedelta(days=TOMBSTONE_DAYS)
     places = [
         *feed_stories(session, definition.name, definition.limit),
-        *feed_tombstones(session, definition.name, since, definition.limit),
+        *feed_tombstones(session, definition.name, since, max(MOST_ENTRIES - definition.limit, definition.limit)),
     ]
     newest = newest_archive(session, definition.name)
     return _framed(house, definition, places, updated=updated, at=at, newest_archive=newest)
@@ -163,6 +216,11 @@ def _framed(
     )
 
 
+def document_key(feed: str, archive: int | None, form: str) -> str:
+    """Return what documents.py calls a feed's head document (`archive` None) or that of one archive."""
+    return f"{feed}.{form}" if archive is None else f"{feed}/archive/{archive}.{form}"
+
+
 def documents_folder(data_dir: Path, definition: FeedDefinition) -> Path:
     """Public and private documents lie apart, so that a front server can be handed the public ones."""
     return public_folder(data_dir) if definition.public else private_folder(data_dir)
@@ -195,13 +253,14 @@ def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:
             seal(session, definition, most=most, at=house.clock())
         archives += _write_archives(house, definition)
         feed = _read_head(house, definition)
-    written = _write(house, definition, definition.name, feed)
-    if sealed and state.rendered_seq < state.changed_seq:
+    written = _write(house, definition, None, feed)
+    if on_many_machines(house) or (sealed and state.stale):
         with house.sessions.begin() as session:
             if on_many_machines(house):
                 share(session, house.config.data_dir / "documents", written)
-            shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < state.changed_seq)
-            session.execute(shown.values(rendered_seq=state.changed_seq))
+            if sealed:
+                shown = update(FeedState).where(FeedState.feed == definition.name, FeedState.rendered_seq < state.changed_seq)
+                session.execute(shown.values(rendered_seq=state.changed_seq))
     return sealed and archives < ARCHIVES_AT_ONCE
 
 
@@ -226,7 +285,7 @@ def _write_archives(house: House, definition: FeedDefinition) -> int:
         feeds = [read_archive(session, house, definition, archive, at=house.clock()) for archive in stale]
     written: list[Path] = []
     for archive, feed in zip(stale, feeds, strict=True):
-        written += _write(house, definition, f"{definition.name}/archive/{archive.number}", feed)
+        written += _write(house, definition, archive.number, feed)
     if stale:
         with house.sessions.begin() as session:
             if on_many_machines(house):
@@ -236,11 +295,38 @@ def _write_archives(house: House, definition: FeedDefinition) -> int:
     return len(stale)
 
 
-def _write(house: House, definition: FeedDefinition, key: str, feed: Feed) -> list[Path]:
+def _write(house: House, definition: FeedDefinition, archive: int | None, feed: Feed) -> list[Path]:
     folder = documents_folder(house.config.data_dir, definition)
     for name, render in RENDERERS.items():
-        write_document(folder, f"{key}.{name}", _document(definition, feed, name, render(feed)), at=house.clock())
-    return [document_path(folder, f"{key}.{name}") for name in RENDERERS]
+        document = _document(definition, feed, name, render_whole(render, feed), at=house.clock())
+        write_document(folder, document_key(definition.name, archive, name), document, at=house.clock())
+    return _paths(house, definition, archive)
+
+
+def _paths(house: House, definition: FeedDefinition, archive: int | None) -> list[Path]:
+    folder = documents_folder(house.config.data_dir, definition)
+    return [document_path(folder, document_key(definition.name, archive, name)) for name in RENDERERS]
+
+
+def render_whole(render: Callable[[Feed], bytes], feed: Feed) -> bytes:
+    """Render `feed`. A story that a format cannot hold, which intake should not have let in, is left out and named in the log."""
+    try:
+        return render(feed)
+    except Exception:
+        log.exception("document not rendered whole feed=%s", feed.name)
+    empty = replace(feed, entries=(), withdrawn=())
+    entries = tuple(entry for entry in feed.entries if _can(render, replace(empty, entries=(entry,)), entry))
+    withdrawn = tuple(entry for entry in feed.withdrawn if _can(render, replace(empty, withdrawn=(entry,)), entry))
+    return render(replace(feed, entries=entries, withdrawn=withdrawn))
+
+
+def _can(render: Callable[[Feed], bytes], alone_in_feed: Feed, entry: Entry) -> bool:
+    try:
+        render(alone_in_feed)
+    except Exception:
+        log.error("story left out feed=%s story=%s", alone_in_feed.name, entry.public_id)
+        return False
+    return True
 
 
 def _frame_hash(house: House, definition: FeedDefinition) -> str:
@@ -261,13 +347,19 @@ def _sweep(house: House) -> None:
     archives written that are missing."""
     for folder in (public_folder(house.config.data_dir), private_folder(house.config.data_dir)):
         for file in _known_files(folder):
-            name = file.name.partition(".")[0]
-            definition = house.catalogue.find(name)
-            if definition is None or documents_folder(house.config.data_dir, definition) != folder:
+            if not _belongs(house, folder.name, file.name.partition(".")[0]):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
+    if on_many_machines(house):
+        with house.sessions.begin() as session:
+            forget_shared(session, lambda access, name: not _belongs(house, access, name))
     for definition in house.catalogue:
         with feed_lock(house.config.data_dir, definition.name), house.sessions.begin() as session:
             _sweep_archives(session, house, definition)
+
+
+def _belongs(house: House, access: str, name: str) -> bool:
+    definition = house.catalogue.find(name)
+    return definition is not None and documents_folder(house.config.data_dir, definition).name == access
 
 
 def _sweep_archives(session: Session, house: House, definition: FeedDefinition) -> None:
@@ -286,7 +378,7 @@ def _known_files(folder: Path) -> list[Path]:
     return [file for file in folder.iterdir() if not file.name.startswith(".")] if folder.is_dir() else []
 
 
-def _document(definition: FeedDefinition, feed: Feed, name: str, body: bytes) -> Document:
+def _document(definition: FeedDefinition, feed: Feed, name: str, body: bytes, *, at: datetime) -> Document:
     links = [f'<{feed.self_url[name]}>; rel="self"', f'<{feed.terms.license_url}>; rel="license"']
     if feed.hub_url:
         links.insert(0, f'<{feed.hub_url}>; rel="hub"')
@@ -294,7 +386,7 @@ def _document(definition: FeedDefinition, feed: Feed, name: str, body: bytes) ->
         content_type=CONTENT_TYPES[name],
         body=body,
         links=tuple(links),
-        updated=feed.updated,
+        updated=min(feed.updated, at),  # another machine's clock may be ahead of ours
         max_age_seconds=definition.ttl_minutes * 60,
         cors=name == "json",
         immutable=feed.archive,

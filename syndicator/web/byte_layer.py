@@ -11,13 +11,11 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from werkzeug.http import http_date
 
 from syndicator.documents import DamagedDocument, Stored, answer, unpack
 from syndicator.reasons import Reason
@@ -34,7 +32,6 @@ FEED_PATH = re.compile(r"/feeds/([a-z0-9][a-z0-9-]{0,62}(?:/archive/[1-9][0-9]{0
 MAX_CACHE_BYTES = 64 * 1024 * 1024  # of document bodies, in one web process
 MAX_REMEMBERED = 64  # different sets of request fields per document; browsers and readers use a handful
 MAX_FIELD_CHARS = 512  # a longer field is answered, not remembered
-MAX_FORMER = 40  # validators of the last ten documents
 SLOWER = "Too many whole documents went to your address. Send the ETag of the last one as If-None-Match: then polling is free."
 
 Stamp = tuple[int, int, int]
@@ -49,19 +46,12 @@ class Held:
     name: str
     stamp: Stamp
     stored: Stored
-    former: tuple[str, ...] = ()  # ETags and dates of the documents before this one, the newest first
     ready: dict[Fields, Ready] = field(default_factory=dict)
-
-    @property
-    def validators(self) -> tuple[str, ...]:
-        """What shows that somebody had this document or one of those before it."""
-        ours = (*self.stored.etags.values(), http_date(self.stored.updated))
-        return (*ours, *self.former)[:MAX_FORMER]
 
     def had_by(self, environ: WSGIEnvironment) -> bool:
         """Say whether the asker shows that it had an earlier document."""
-        shown = f"{environ.get('HTTP_IF_NONE_MATCH', '')} {environ.get('HTTP_IF_MODIFIED_SINCE', '')}"
-        return any(validator in shown for validator in self.former)
+        shown = f"{environ.get('HTTP_IF_NONE_MATCH', '')} {environ.get('HTTP_IF_MODIFIED_SINCE', '')}".strip()
+        return bool(shown) and any(validator in shown for validator in self.stored.former)
 
     @property
     def size(self) -> int:
@@ -69,7 +59,7 @@ class Held:
 
 
 class ByteLayer:
-    """`app` with the public documents of `folder` in front of it.
+    """`app` with the public documents of `folder` in front of it; `feeds` names those that may be had, None: all that lie there.
 
     `counts` says how often each (feed, format, status) was answered by this process (see polls.py); only documents that exist are
     counted, so it stays small.
@@ -81,8 +71,10 @@ class ByteLayer:
         folder: Path,
         limits: PollLimits | None = None,
         counts: dict[tuple[str, str, int], int] | None = None,
+        feeds: Collection[str] | None = None,
     ) -> None:
         self.app = app
+        self.feeds = feeds
         self.limits = limits
         self.folder = str(folder)
         self.counts = {} if counts is None else counts
@@ -113,7 +105,9 @@ class ByteLayer:
     def _find(self, path: str) -> Held | None:
         """Return what to compare with the file of `path`, for a path that can be a document's."""
         found = FEED_PATH.fullmatch(path)
-        return self._load(path, found[1]) if found else None
+        if found is None or (self.feeds is not None and _feed_of(found[1]) not in self.feeds):
+            return None  # a feed that has just been closed is the application's, also while its old documents still lie there
+        return self._load(path, found[1])
 
     def _current(self, path: str, held: Held) -> Held | None:
         """Return `held` if its file is still the one we read, else what lies there now."""
@@ -127,12 +121,11 @@ class ByteLayer:
     def _load(self, path: str, name: str) -> Held | None:
         """Read a document into memory; None when there is none that is whole, which the application then answers for."""
         file = Path(self.folder, name)
-        before = self._forget(path)
+        self._forget(path)
         try:
             with file.open("rb") as handle:
                 now = os.fstat(handle.fileno())
                 held = Held(name, (now.st_mtime_ns, now.st_ino, now.st_size), unpack(handle.read(), file))
-                held.former = before.validators if before else ()
         except OSError:
             return None
         except DamagedDocument as error:
@@ -149,18 +142,20 @@ class ByteLayer:
             while self._held_bytes > MAX_CACHE_BYTES and len(self._held) > 1:
                 self._held_bytes -= self._held.pop(next(iter(self._held))).size
 
-    def _forget(self, path: str) -> Held | None:
+    def _forget(self, path: str) -> None:
         with self._lock:
             if gone := self._held.pop(path, None):
                 self._held_bytes -= gone.size
-            return gone
+
+
+def _feed_of(name: str) -> str:
+    return name.partition("/")[0].partition(".")[0]
 
 
 def _prepare(held: Held, fields: Fields, environ: WSGIEnvironment) -> Ready:
     """Answer a set of request fields not met before, and remember the answer with its document."""
     given = answer(held.stored, environ["REQUEST_METHOD"], environ, private=False)
-    feed = held.name.partition("/")[0].partition(".")[0]
-    label = (feed, held.name.rpartition(".")[2], given.status)
+    label = (_feed_of(held.name), held.name.rpartition(".")[2], given.status)
     body = [given.body] if given.body else []
     ready = (f"{given.status} {HTTPStatus(given.status).phrase}", given.headers, body, label)
     if all(value is None or len(value) <= MAX_FIELD_CHARS for value in fields):

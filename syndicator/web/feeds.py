@@ -4,9 +4,9 @@ token or HTTP Basic, and the answers for those that do not exist. A poll costs o
 
 from __future__ import annotations
 
+import logging
 import re
 from datetime import datetime
-from pathlib import Path
 
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
@@ -14,17 +14,19 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from syndicator.access import ANYBODY, Viewer, decide_feed, viewer_of
-from syndicator.documents import answer, document_path, private_folder, public_folder, read_document
+from syndicator.documents import DamagedDocument, DocumentNotFound, answer, document_path, read_document
 from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import FeedToken
-from syndicator.errors import AccessDenied, FeedNotFound
+from syndicator.errors import AccessDenied, FeedNotFound, NotReady
 from syndicator.operations.agreements import read_viewer
 from syndicator.operations.keys import find_token, note_use
+from syndicator.operations.render_feeds import document_key, documents_folder, render_again
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
 from syndicator.web.identity import the_house
 from syndicator.web.polls import PollBook
 
+log = logging.getLogger(__name__)
 feeds = Blueprint("feed_documents", __name__)
 METHODS = ["GET", "HEAD", "OPTIONS"]
 HEAD_PATH = "<name>.<any(rss, atom, json):fmt>"
@@ -36,34 +38,32 @@ NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 @feeds.route(f"/feeds/{ARCHIVE_PATH}", methods=METHODS, provide_automatic_options=False)
 def document(name: str, fmt: str, number: str | None = None) -> ResponseReturnValue:
     """Serve a feed by its plain address; a private one asks for HTTP Basic with the feed token as password."""
-    house = the_house()
-    definition = house.catalogue.get(name)
+    definition, archive = the_house().catalogue.get(name), _archive(name, number)
     if definition.public:
-        return _serve(public_folder(house.config.data_dir), _key(definition, fmt, number), private=False)
+        return _serve(definition, fmt, archive, private=False)
     authorization = request.authorization
     if authorization is None or authorization.type != "basic" or not authorization.password:
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "Send the feed token as the password of HTTP Basic, with any user name.")
-    return _serve_private(authorization.password, definition, _key(definition, fmt, number))
+    return _serve_private(authorization.password, definition, fmt, archive)
 
 
 @feeds.route(f"/f/<token>/{HEAD_PATH}", methods=METHODS, provide_automatic_options=False)
 @feeds.route(f"/f/<token>/{ARCHIVE_PATH}", methods=METHODS, provide_automatic_options=False)
 def private_document(token: str, name: str, fmt: str, number: str | None = None) -> ResponseReturnValue:
     """Serve a private feed by its token address."""
-    definition = the_house().catalogue.get(name)
-    return _serve_private(token, definition, _key(definition, fmt, number))
+    return _serve_private(token, the_house().catalogue.get(name), fmt, _archive(name, number))
 
 
-def _key(definition: FeedDefinition, fmt: str, number: str | None) -> str:
-    """Return the key of a head document, or of the archive `number`; raises FeedNotFound for a number spelled otherwise."""
+def _archive(name: str, number: str | None) -> int | None:
+    """Return the number of an archive, None for the head; raises FeedNotFound for a number spelled otherwise."""
     if number is None:
-        return f"{definition.name}.{fmt}"
+        return None
     if not NUMBER.fullmatch(number):
-        raise FeedNotFound(f"{definition.name}/archive/{number}")
-    return f"{definition.name}/archive/{number}.{fmt}"
+        raise FeedNotFound(f"{name}/archive/{number}")
+    return int(number)
 
 
-def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Response:
+def _serve_private(secret: str, definition: FeedDefinition, fmt: str, archive: int | None) -> Response:
     house, at = the_house(), the_house().clock()
     with reading(house.sessions) as session:
         token = find_token(session, secret)
@@ -76,9 +76,9 @@ def _serve_private(secret: str, definition: FeedDefinition, key: str) -> Respons
     if note_use(token, at):
         with house.sessions.begin() as session:
             session.execute(update(FeedToken).where(FeedToken.id == token.id).values(last_used_at=at))
-    answered = _serve(private_folder(house.config.data_dir), key, private=True)
+    answered = _serve(definition, fmt, archive, private=True)
     book: PollBook = current_app.extensions["polls"]
-    book.note_private(token.publisher_id, (definition.name, key.rpartition(".")[2], answered.status_code))
+    book.note_private(token.publisher_id, (definition.name, fmt, answered.status_code))
     return answered
 
 
@@ -89,8 +89,17 @@ def _viewer(session: Session, token: FeedToken, definition: FeedDefinition, at: 
     return viewer_of(token.publisher, the_house().config.license.version)
 
 
-def _serve(folder: Path, key: str, *, private: bool) -> Response:
-    stored = read_document(document_path(folder, key))
+def _serve(definition: FeedDefinition, fmt: str, archive: int | None, *, private: bool) -> Response:
+    """Answer with a document; one that should be there and is damaged or missing is made anew meanwhile."""
+    folder = documents_folder(the_house().config.data_dir, definition)
+    key = document_key(definition.name, archive, fmt)
+    try:
+        stored = read_document(document_path(folder, key))
+    except (DocumentNotFound, DamagedDocument) as error:
+        if not render_again(the_house(), definition, archive):
+            raise FeedNotFound(key) from error
+        log.warning("document to be made anew feed=%s document=%s", definition.name, key)
+        raise NotReady(f"{key} is being made; please come back") from error
     status, headers, body = answer(stored, request.method, request.environ, private=private)
     response = Response(body, status=status)
     response.headers.clear()

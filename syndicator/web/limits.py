@@ -1,8 +1,8 @@
 """Rate limits: one for each key, one for each address that has none; feeds and beacons apart. Told in RateLimit fields and
 Retry-After.
 
-RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10. A poll that sends validators costs next to nothing and is not counted,
-so that the readers behind one proxy do not hurt each other; public feeds do not even come here (poll_limits.py).
+RateLimit fields: draft-ietf-httpapi-ratelimit-headers-10. Polls that send validators cost little and have a far larger allowance
+of their own, so that the readers behind one proxy do not hurt each other; public feeds do not even come here (poll_limits.py).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from syndicator.errors import AccessDenied, TooManyRequests
 from syndicator.house import House
 from syndicator.web.identity import caller
 from syndicator.web.meter import Meter, Rate, Standing, network_of, read_rate
+from syndicator.web.poll_limits import TO_READERS
 
 UNCOUNTED = ("/assets/", "/healthz", "/readyz", "/metrics")
 FEEDS = ("/f/", "/feeds/")
@@ -34,14 +35,18 @@ def furnish(app: Flask, house: House) -> None:
     if not house.config.limits.enabled:
         return
     meter = Meter(house.config.data_dir / "limits.meter")
-    per_key, per_address = read_rate(house.config.limits.requests_per_key), read_rate(house.config.limits.requests_per_address)
+    per_address = read_rate(house.config.limits.requests_per_address)
+    rates = {
+        "key": read_rate(house.config.limits.requests_per_key),
+        "reader": Rate(per_address.amount * TO_READERS, per_address.seconds),
+    }
 
     def count() -> None:
         asker = _asker()
         if asker is None:
             return
         policy, name = asker
-        rate = per_key if policy == "key" else per_address
+        rate = rates.get(policy, per_address)
         standing = meter.take(f"{policy} {name}", rate, house.clock().timestamp())
         g.limit = Told(policy, rate, standing)
         if not standing.granted:
@@ -57,7 +62,7 @@ def _asker() -> tuple[str, str] | None:
         return None
     if request.path.startswith(FEEDS):
         asks_again = "If-None-Match" in request.headers or "If-Modified-Since" in request.headers
-        return None if asks_again else ("feed", network_of(request.remote_addr or ""))
+        return "reader" if asks_again else "feed", network_of(request.remote_addr or "")
     if request.path.startswith(BEACONS):
         return "beacon", network_of(request.remote_addr or "")
     if request.path.startswith("/v1/"):

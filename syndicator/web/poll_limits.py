@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from syndicator.clock import Clock
-from syndicator.web.meter import Meter, Rate, network_of
+from syndicator.web.meter import Meter, Rate, asker_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -32,13 +32,6 @@ class PollLimits:
     def wait_seconds(self, environ: WSGIEnvironment, *, reader: bool) -> int:
         """Count one document for whoever asks; returns 0, or after how many seconds this address may have another."""
         kind = "reader" if reader else "poll"
-        asker = f"{kind} {network_of(self._address(environ))}"
+        asker = f"{kind} {asker_of(environ, self._proxies)}"
         standing = self._meter.take(asker, self._rates[kind], self._clock().timestamp())
         return 0 if standing.granted else standing.again_in_seconds
-
-    def _address(self, environ: WSGIEnvironment) -> str:
-        """Return the asker's address; X-Forwarded-For counts only as far as our own proxies wrote it."""
-        passed = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-        if 0 < self._proxies <= len(passed):
-            return passed[-self._proxies].strip()
-        return environ.get("REMOTE_ADDR") or ""

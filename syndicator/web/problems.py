@@ -20,6 +20,7 @@ from syndicator.errors import (
     InvalidRequest,
     Malformed,
     NotFound,
+    NotReady,
     SyndicatorError,
     TooLarge,
     TooManyRequests,
@@ -64,6 +65,8 @@ def status_of(error: SyndicatorError) -> HTTPStatus:
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         case TooLarge():
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case NotReady():
+            return HTTPStatus.SERVICE_UNAVAILABLE
         case InvalidRequest() | AddressRefused():
             return HTTPStatus.UNPROCESSABLE_ENTITY
         case _:

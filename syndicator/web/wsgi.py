@@ -12,6 +12,7 @@ from syndicator.app import create_app
 from syndicator.clock import utc_now
 from syndicator.config import Config, load_config
 from syndicator.documents import public_folder
+from syndicator.house import House
 from syndicator.process import WEB_PARENT, end_with_parent
 from syndicator.web.byte_layer import ByteLayer
 from syndicator.web.load import LoadShedder
@@ -33,10 +34,15 @@ def make_application() -> ByteLayer:
     log.configure(config.log.format, config.log.level)
     app = create_app(config)
     shedder = LoadShedder(app.wsgi_app, running=RUNNING, waiting=WAITING, seconds=WAITING_SECONDS)
-    guarded = SlowClientGuard(shedder, slots=BODY_SLOTS, max_body_bytes=config.server.max_body_bytes)
+    server = config.server
+    guarded = SlowClientGuard(
+        shedder, slots=BODY_SLOTS, max_body_bytes=server.max_body_bytes, trusted_proxies=server.trusted_proxies
+    )
     book: PollBook = app.extensions["polls"]
     book.keep_writing()
-    return ByteLayer(guarded, public_folder(config.data_dir), poll_limits(config), book.public)
+    house: House = app.extensions["house"]
+    public = frozenset(feed.name for feed in house.catalogue if feed.public)
+    return ByteLayer(guarded, public_folder(config.data_dir), poll_limits(config), book.public, public)
 
 
 def poll_limits(config: Config) -> PollLimits | None:

@@ -174,8 +174,11 @@ def test_a_private_feed_opens_by_token_address_and_by_http_basic(client: FlaskCl
         assert again.status_code == 304
     with desk.house.sessions.begin() as session:
         revoke(session, token_id, actor="test", at=desk.house.clock())
-    assert refused(client.get(f"/f/{token}/partners.rss"), 401, "sign_in_required")
-    assert refused(client.get("/feeds/partners.rss"), 401, "sign_in_required")
+    later = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    for sent in ({}, {"If-None-Match": answer.headers["ETag"]}, {"If-None-Match": "*"}, later):
+        for path, named in ((f"/f/{token}/partners.rss", {}), ("/feeds/partners.rss", basic), ("/feeds/partners.rss", {})):
+            assert refused(client.get(path, headers={**sent, **named}), 401, "sign_in_required")
+            assert client.head(path, headers={**sent, **named}).status_code == 401
     assert refused(client.get("/feeds/nosuch.rss"), 404, "unknown_feed")
 
 

@@ -28,7 +28,7 @@ from syndicator.house import House
 from syndicator.operations import keep_time
 from syndicator.operations.archives import ARCHIVES_AT_ONCE
 from syndicator.operations.keys import create_token
-from syndicator.operations.render_feeds import render_stale, sync_catalogue
+from syndicator.operations.render_feeds import NotRendered, render_stale, sync_catalogue
 from syndicator.render.elements import ATOM
 from tests.clocks import HandClock
 from tests.conftest import BASE_URL
@@ -165,6 +165,73 @@ def test_whatever_a_desk_does_each_story_is_met_once_and_a_withdrawn_one_nowhere
     shown = "".join(file.read_text(errors="ignore") for file in public_folder(desk.house.config.data_dir).rglob("*.json"))
     assert all(json.dumps(titles[uri]) in shown for uri in usable)
     assert not any(f'"{titles[uri]}"' in shown for uri in titles.keys() - usable.keys())
+
+
+class Reader:
+    """Keeps up as RFC 5005 section 4.2 says: the head document, then older archives until one that it has read before; of two
+    entries with one id the later stands, and a tombstone takes its entry away (RFC 6721)."""
+
+    def __init__(self, get: Get) -> None:
+        self._get = get
+        self._read: set[str] = set()
+        self._updated: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
+
+    def keep_up(self, between: Callable[[], object] = int) -> None:
+        pages, url = [], f"{BASE_URL}/feeds/small.atom"
+        while url and url not in self._read:
+            document = self._get(url)
+            pages.append((url, etree.fromstring(document)))
+            url = read(document, "atom")[1] or ""
+            between()
+        for _, page in reversed(pages):
+            for story in page.findall("atom:entry", NS):
+                uri, updated = story.findtext("atom:id", "", NS), story.findtext("atom:updated", "", NS)
+                if updated >= self._updated.get(uri, ""):
+                    self._updated[uri], self.titles[uri] = updated, story.findtext("atom:title", "", NS)
+            for gone in page.iter("{http://purl.org/atompub/tombstones/1.0}deleted-entry"):
+                self.titles.pop(gone.get("ref", ""), None)
+        self._read |= {url for url, _ in pages[1:]}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_reader_that_walks_while_the_desk_works_ends_with_exactly_what_is_out(
+    desk: Desk, get: Get, clock: HandClock, seed: int
+) -> None:
+    dice = random.Random(seed)
+    usable: dict[str, tuple[int, Story]] = {}
+    titles: dict[str, str] = {}
+    numbers = iter(range(10_000))
+
+    def work(most: int = 3) -> None:
+        """Publish, correct, kill and take down, several in one second too, and render now and then."""
+        for _ in range(dice.randrange(most + 1)):
+            clock.advance(timedelta(seconds=dice.choice([0, 0.3, 60])))
+            number, what = next(numbers), dice.random()
+            if what < 0.5 or not usable:
+                made = story(desk, number)
+                usable[made.uri], titles[made.uri] = (number, made), f"Story {number}"
+            elif what < 0.8:
+                uri = dice.choice(list(usable))
+                desk.publish(external_id=f"s{usable[uri][0]}", headline=f"New {number}", correction_note="It was wrong.")
+                titles[uri] = f"New {number}"
+            else:
+                uri = dice.choice(list(usable))
+                dice.choice([desk.kill, desk.take_down])(usable.pop(uri)[1])
+                del titles[uri]
+            if dice.random() < 0.2:
+                render_stale(desk.house)
+
+    for _ in range(10):
+        work(most=5)
+    render_all(desk.house)
+    reader = Reader(get)
+    for _ in range(4):
+        reader.keep_up(between=work)
+        work(most=9)
+    render_all(desk.house)
+    reader.keep_up()
+    assert reader.titles == titles
 
 
 def test_a_sealed_archive_never_gains_a_story_and_keeps_its_bytes(desk: Desk, get: Get) -> None:
@@ -309,7 +376,7 @@ def test_a_rendering_that_broke_off_is_finished_by_the_next(desk: Desk, get: Get
     block = public_folder(desk.house.config.data_dir) / "small"
     block.write_text("a file where the archives' folder should be")
     uris += [story(desk, number).uri for number in range(LIMIT, LIMIT + 7)]
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotRendered):
         render_stale(desk.house)
     assert walk(get) == Counter(uris[:LIMIT])  # the head still shows what it did
     block.unlink()

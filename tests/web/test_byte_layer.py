@@ -121,6 +121,15 @@ def test_everything_else_is_handed_on(layer: ByteLayer, path: str) -> None:
     assert get(layer, path).data == b"from the application"
 
 
+def test_a_feed_that_is_public_no_longer_is_left_to_the_application(tmp_path: Path) -> None:
+    for key in ("open.rss", "closed.rss", "closed/archive/1.rss"):
+        write_document(tmp_path, key, DOCUMENT)
+    layer = ByteLayer(behind, tmp_path, feeds={"open"})
+    assert get(layer, "/feeds/open.rss").status_code == 200
+    for path in ("/feeds/closed.rss", "/feeds/closed/archive/1.rss"):
+        assert get(layer, path).data == b"from the application"
+
+
 @given(path=st.text(max_size=40).map("/feeds/".__add__))
 @settings(max_examples=100, deadline=None)
 def test_no_path_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactory, path: str) -> None:

@@ -143,6 +143,17 @@ def test_neighbours_that_send_validators_are_served_beside_one_that_does_not(
         assert poll(client, **invented).status_code == 429
 
 
+def test_a_process_that_has_just_started_knows_the_readers_too(tmp_path: Path, meter: Meter, clock: HandClock) -> None:
+    tag = poll(layer(tmp_path, meter, clock)).headers["ETag"]
+    for number in range(20):
+        write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"<new/>" * number))
+    fresh = Client(ByteLayer(Response("application", 404), tmp_path, PollLimits(meter, RATE, trusted_proxies=0, clock=clock)))
+    for _ in range(MOST * 2):
+        poll(fresh)
+    assert poll(fresh).status_code == 429
+    assert poll(fresh, If_None_Match=tag).status_code == 200
+
+
 def test_even_readers_do_not_fetch_without_end(tmp_path: Path, meter: Meter, clock: HandClock) -> None:
     client = layer(tmp_path, meter, clock)
     tag = poll(client).headers["ETag"]

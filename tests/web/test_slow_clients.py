@@ -45,6 +45,7 @@ def guard(app: Any = echo, slots: int = 1) -> SlowClientGuard:
 def send_chunked(door: SlowClientGuard, stream: Any) -> tuple[str, bytes]:
     """Send a body that does not say its length, as granian hands it over."""
     environ = create_environ(method="POST") | {
+        "REMOTE_ADDR": "192.0.2.1",
         "wsgi.input": stream,
         "HTTP_TRANSFER_ENCODING": "chunked",
         "wsgi.input_terminated": True,
@@ -79,12 +80,27 @@ def test_with_all_slots_taken_bodies_are_refused_and_pollers_are_served() -> Non
     slow = threading.Thread(target=send_chunked, args=(door, body))
     slow.start()
     assert body.asked.wait(10)
-    refused = Client(door).post("/", data=b"x")
+    refused = Client(door).post("/", data=b"x", environ_overrides={"REMOTE_ADDR": "192.0.2.2"})
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
     assert Client(door).get("/").status_code == 200
     body.go_on.set()
     slow.join()
     assert Client(door).post("/", data=b"x").status_code == 200
+
+
+def test_one_address_takes_half_of_the_slots_however_slow_it_is() -> None:
+    door, bodies = guard(slots=4), [Hanging() for _ in range(2)]
+    slow = [threading.Thread(target=send_chunked, args=(door, body)) for body in bodies]
+    for thread, body in zip(slow, bodies, strict=True):
+        thread.start()
+        assert body.asked.wait(10)
+    for address, status in (("192.0.2.1", 503), ("192.0.2.2", 200), ("192.0.2.3", 200)):
+        sent = Client(door).post("/", data=b"x", environ_overrides={"REMOTE_ADDR": address})
+        assert sent.status_code == status
+    for thread, body in zip(slow, bodies, strict=True):
+        body.go_on.set()
+        thread.join()
+    assert Client(door).post("/", data=b"x", environ_overrides={"REMOTE_ADDR": "192.0.2.1"}).status_code == 200
 
 
 def test_an_answer_of_known_length_is_one_list_and_a_stream_stays_one() -> None:
