@@ -261,7 +261,7 @@ def _set_up(house: House, publisher: Publisher) -> str:
             actor="admin@newsroom.example",
             at=at,
         )
-        source.cursor = {"gone": [{"external_id": "https://newsroom.example/?p=812", "why": "trashed"}]}
+        source.cursor = {"gone": {"https://newsroom.example/?p=812": {"why": "trashed", "since": at.isoformat()}}}
         source.last_success_at = at
         for day in range(14):
             when = (at - timedelta(days=day)).date().isoformat()
