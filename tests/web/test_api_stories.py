@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,13 +23,15 @@ from syndicator.app import create_app
 from syndicator.config import Config, Database
 from syndicator.domain.agreements import Take
 from syndicator.domain.publishers import PublisherState, Scope
-from syndicator.domain.stories import Rights
+from syndicator.domain.stories import Rights, SourceKind
 from syndicator.errors import IntakeError, InvalidRequest
 from syndicator.house import House, open_house
+from syndicator.operations.publish import publish_story
+from syndicator.storage.queries import source_called
 from syndicator.web.api.changes import WaitingRoom
 from tests.clocks import HandClock
 from tests.conftest import ROOT
-from tests.desk import Desk, later
+from tests.desk import DRAFT, Desk, later
 from tests.render.strategies import bodies, words
 from tests.web.callers import key_of
 from tests.web.test_api import refused
@@ -150,6 +153,26 @@ def test_a_partner_that_was_away_catches_up_exactly(client: FlaskClient, desk: D
         for writer in writers:
             writer.result()
     assert told == list(range(1, 38))
+
+
+def test_no_event_is_told_before_every_earlier_one_is_committed(client: FlaskClient, desk: Desk) -> None:
+    """A reader that goes on from `last_seq` would else miss a story whose transaction ends late."""
+    headers = key_of(desk.house, desk.publisher())
+
+    def told(after: int = 0) -> tuple[list[int], int]:
+        page = client.get(f"/v1/changes?after={after}", headers=headers).get_json()
+        return [change["seq"] for change in page["changes"]], page["last_seq"]
+
+    desk.publish()
+    assert told() == ([1], 1)
+    with ThreadPoolExecutor(1) as pool:
+        with desk.house.sessions.begin() as late:
+            source = source_called(late, "newsroom", SourceKind.API)
+            publish_story(late, desk.house, source, replace(DRAFT, external_id="late"), at=desk.house.clock())
+            other = pool.submit(desk.publish, external_id="other")
+            assert told(after=1) == ([], 1)
+        other.result()
+    assert told(after=1) == ([2, 3], 3)
 
 
 def test_the_filters_of_a_list(local: Desk, partner: Callable[..., Any], clock: HandClock) -> None:
