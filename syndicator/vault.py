@@ -13,6 +13,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -22,12 +23,16 @@ from syndicator.errors import ConfigError
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
+REMEMBERED = 4096  # secrets that one process has unlocked, so that a story to thousands does not unlock each of theirs again
+
+
 class Vault:
     """Encrypts with the newest key, decrypts with any (one key a line, newest first)."""
 
     def __init__(self, keys: list[bytes]) -> None:
         self._fernet = MultiFernet([Fernet(key) for key in keys])
         self._keys = keys
+        self._unlock = lru_cache(REMEMBERED)(self._fernet.decrypt)
 
     def lock(self, plain: str) -> str:
         return self._fernet.encrypt(plain.encode()).decode()
@@ -35,7 +40,7 @@ class Vault:
     def unlock(self, locked: str) -> str:
         """Return the secret; raises ConfigError when none of our keys made `locked`."""
         try:
-            return self._fernet.decrypt(locked.encode()).decode()
+            return self._unlock(locked).decode()
         except InvalidToken as error:
             raise ConfigError("keys/vault.key: a stored secret was locked with a key that is not in this file") from error
 

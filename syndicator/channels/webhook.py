@@ -19,6 +19,7 @@ from standardwebhooks import Webhook as Signer
 
 from syndicator.channels import Answer, Outcome, Parcel, Request
 from syndicator.channels.answers import read_answer
+from syndicator.domain.stories import EventType
 from syndicator.render.entry import Entry, Terms, terms_beside
 from syndicator.render.ninjs import render_ninjs
 from syndicator.render.plain import rfc3339
@@ -46,28 +47,29 @@ class Webhook:
 
 def webhook_body(parcel: Parcel) -> bytes:
     """Return the event as JSON, UTF-8; equal parcels give equal bytes."""
-    entry, terms = parcel.entry, terms_beside(parcel.entry, parcel.terms)
-    api = f"{terms.base_url}/v1/stories/{entry.public_id}"
-    told: dict[str, Any] = {
-        "seq": parcel.seq,
-        "sequence": parcel.sequence,
-        "notice": {"version": terms.notice_version, "text": terms.notice_text, "contact": terms.contact_email},
-        "license": {"url": terms.license_url, "version": terms.license_version if terms.free else None},
-        "feeds": list(parcel.feeds),
-        "links": {"api": api, "html": entry.url, "receipt": f"{api}/receipts"},
-    }
-    if parcel.reason:
-        told["reason"] = parcel.reason
-    event = _json({"type": f"story.{parcel.event}", "timestamp": rfc3339(parcel.at), "data": told})
-    body = f'{event[:-2]},"story":{_story_json(entry, terms)}}}}}'
-    # "replace": a lone surrogate has no bytes, and one odd character must not stop a kill.
-    return body.encode("utf-8", "replace")
+    before, after = _around_sequence(parcel.seq, parcel.event, parcel.at, parcel.feeds, parcel.reason, parcel.entry, parcel.terms)
+    return b"%b%d%b" % (before, parcel.sequence, after)
 
 
 @lru_cache(maxsize=32)
-def _story_json(entry: Entry, terms: Terms) -> str:
-    """The story is the same for all who get it, and most of the work."""
-    return _json(render_ninjs(entry, terms))
+def _around_sequence(
+    seq: int, event: EventType, at: datetime, feeds: tuple[str, ...], reason: str, entry: Entry, all_terms: Terms
+) -> tuple[bytes, bytes]:
+    """Return what stands before and after the only number in which an event's bodies differ: most of the work, done once."""
+    terms = terms_beside(entry, all_terms)
+    api = f"{terms.base_url}/v1/stories/{entry.public_id}"
+    told: dict[str, Any] = {
+        "notice": {"version": terms.notice_version, "text": terms.notice_text, "contact": terms.contact_email},
+        "license": {"url": terms.license_url, "version": terms.license_version if terms.free else None},
+        "feeds": list(feeds),
+        "links": {"api": api, "html": entry.url, "receipt": f"{api}/receipts"},
+        **({"reason": reason} if reason else {}),
+        "story": render_ninjs(entry, terms),
+    }
+    before = _json({"type": f"story.{event}", "timestamp": rfc3339(at), "data": {"seq": seq}}).removesuffix("}}")
+    after = _json(told).removeprefix("{")
+    # "replace": a lone surrogate has no bytes, and one odd character must not stop a kill.
+    return f'{before},"sequence":'.encode("utf-8", "replace"), f",{after}}}".encode("utf-8", "replace")
 
 
 def _json(value: object) -> str:

@@ -6,14 +6,16 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, select, tuple_
-from sqlalchemy.orm import Session, aliased, load_only, selectinload
+from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.access import GRANTED, Decision, Purpose, decide, decide_story, embargoed, viewer_of
 from syndicator.channels import Parcel
 from syndicator.domain.agreements import Grant
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, Lane, delivery_uid
+from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event, Rights, Story, StoryVersion
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House
@@ -25,15 +27,39 @@ from syndicator.operations.unsubscribe import unsubscribe_url
 from syndicator.render.entry import Entry, Feed
 
 log = logging.getLogger(__name__)
-# What a parcel is made of; the rest of some thousand rows is not read.
-OF_DELIVERY = (
-    *(Delivery.subscription_id, Delivery.event_seq, Delivery.story_id),
-    *(Delivery.version_number, Delivery.sequence, Delivery.lane),
-)
-OF_SUBSCRIPTION = (
-    *(Subscription.public_id, Subscription.publisher_id, Subscription.feed, Subscription.channel, Subscription.endpoint),
-    *(Subscription.options, Subscription.secret, Subscription.old_secret, Subscription.old_secret_until),
-    *(Subscription.topic, Subscription.signing_key, Subscription.state, Subscription.lease_until),
+
+
+class _Owed(NamedTuple):
+    """What of a delivery and its subscription a parcel is made of, with what many share. Plain, since there are thousands."""
+
+    delivery_id: int
+    subscription_id: int
+    event_seq: int
+    story_id: int
+    version_number: int
+    sequence: int | None
+    lane: int
+    public_id: str
+    publisher_id: int | None
+    feed: str
+    channel: ChannelKind
+    endpoint: str
+    options: dict[str, Any]
+    secret: str | None
+    old_secret: str | None
+    old_secret_until: datetime | None
+    topic: str | None
+    signing_key: str | None
+    state: SubscriptionState
+    lease_until: datetime | None
+    event: Event
+    publisher: Publisher | None
+
+
+COLUMNS = (
+    Delivery.id,
+    *(getattr(Delivery, name) for name in _Owed._fields[1:7]),
+    *(getattr(Subscription, name) for name in _Owed._fields[7:-2]),
 )
 
 
@@ -60,27 +86,25 @@ class Load:
 
 def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: datetime) -> Load:
     """Build the parcels of the deliveries `ids`."""
-    load = Load()
-    contents = _Contents(session, house, at)
-    deliveries = session.scalars(_with_all_around(ids).order_by(Delivery.lane, Delivery.next_attempt_at)).all()
-    keys = {(delivery.story_id, delivery.version_number) for delivery in deliveries}
+    load, contents = Load(), _Contents(session, house, at)
+    deliveries = _read(session, Delivery.id.in_(ids))
+    keys = {(each.story_id, each.version_number) for each in deliveries}
     found = session.scalars(select(StoryVersion).where(tuple_(StoryVersion.story_id, StoryVersion.number).in_(keys)))
     versions = {(version.story_id, version.number): version for version in found}
     grants = _standing_grants(session, house, deliveries, at)
-    for delivery in deliveries:
-        refusal = _refusal(delivery, house, grants, at)
+    for each in deliveries:
+        refusal = _refusal(each, house, grants, at)
         if refusal:
-            load.refused[delivery.id] = refusal
+            load.refused[each.delivery_id] = refusal
             continue
-        if _paused(delivery):
-            load.paused.append(delivery.id)
+        if _paused(each):
+            load.paused.append(each.delivery_id)
             continue
         try:
-            version = versions[delivery.story_id, delivery.version_number]
-            load.parcels.append(_parcel(delivery, version, contents, at))
+            load.parcels.append(_parcel(each, versions[each.story_id, each.version_number], contents, at))
         except Exception:  # one story, or one secret that cannot be read, must not stop the others
-            log.exception("parcel not made delivery=%s", delivery.id)
-            load.unmade.append(delivery.id)
+            log.exception("parcel not made delivery=%s", each.delivery_id)
+            load.unmade.append(each.delivery_id)
     return load
 
 
@@ -94,34 +118,32 @@ def may_still_go(session: Session, house: House, ids: Sequence[int], *, worker: 
         newer.event_seq > Delivery.event_seq,
         newer.state == OWED,
     )
-    ours = _with_all_around(ids).where(Delivery.state == OWED, Delivery.claimed_by == worker, ~overtaken.exists())
-    deliveries = session.scalars(ours).all()
+    deliveries = _read(session, Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker, ~overtaken.exists())
     grants = _standing_grants(session, house, deliveries, at)
-    return {each.id for each in deliveries if not _paused(each) and not _refusal(each, house, grants, at)}
+    return {each.delivery_id for each in deliveries if not _paused(each) and not _refusal(each, house, grants, at)}
 
 
-def _with_all_around(ids: Sequence[int]) -> Select[Delivery]:
+def _read(session: Session, *wanted: ColumnElement[bool]) -> list[_Owed]:
     """Few stories and publishers go to many: each is read once, not with every row."""
-    return (
-        select(Delivery)
-        .where(Delivery.id.in_(ids))
-        .options(
-            load_only(*OF_DELIVERY),
-            selectinload(Delivery.subscription).options(load_only(*OF_SUBSCRIPTION), selectinload(Subscription.publisher)),
-            selectinload(Delivery.event).joinedload(Event.story),
-        )
-    )
+    found = select(*COLUMNS).join(Subscription, Subscription.id == Delivery.subscription_id).where(*wanted)
+    rows = session.execute(found.order_by(Delivery.lane, Delivery.next_attempt_at)).all()
+    told = select(Event).where(Event.seq.in_({row.event_seq for row in rows})).options(joinedload(Event.story))
+    events = {event.seq: event for event in session.scalars(told)}
+    takers = select(Publisher).where(Publisher.id.in_({row.publisher_id for row in rows} - {None}))
+    publishers = {publisher.id: publisher for publisher in session.scalars(takers)}
+    return [_Owed._make((*row, events[row.event_seq], publishers.get(row.publisher_id))) for row in rows]
 
 
 def _standing_grants(
-    session: Session, house: House, deliveries: Sequence[Delivery], at: datetime
+    session: Session, house: House, deliveries: Sequence[_Owed], at: datetime
 ) -> Mapping[int, tuple[Grant, ...]]:
     """Return the agreements that may matter for what is to be sent, by publisher; for free stories that are out, none do.
 
     Those with a quota are left out: their stories are taken one by one from the API, since a push would spend it unasked.
     """
-    special = [each for each in deliveries if each.event.story.rights is not Rights.FREE or embargoed(each.event.story, at)]
-    holders = {each.subscription.publisher_id for each in special if each.subscription.publisher_id is not None}
+    stories = {each.story_id: each.event.story for each in deliveries}
+    special = {key for key, story in stories.items() if story.rights is not Rights.FREE or embargoed(story, at)}
+    holders = {each.publisher_id for each in deliveries if each.story_id in special and each.publisher_id is not None}
     found = grants_of(session, house.catalogue, holders, at=at) if holders else {}
     return {holder: tuple(grant for grant in grants if grant.quota is None) for holder, grants in found.items()}
 
@@ -141,79 +163,76 @@ class _Contents:
             self._entries[key] = entry_of(story, version, self.terms)
         return self._entries[key]
 
-    def frame(self, delivery: Delivery, event: Event, entry: Entry) -> Feed | None:
+    def frame(self, owed: _Owed, entry: Entry) -> Feed | None:
         """Just what changed, or for a new subscriber the whole topic as it stands."""
-        feed = delivery.subscription.feed
-        whole = state_is_owed(delivery, delivery.subscription)
-        key = (feed, 0 if whole else event.seq)
+        whole = state_is_owed(owed.channel, owed.lane)
+        key = (owed.feed, 0 if whole else owed.event_seq)
         if key not in self._frames:
-            definition = self.house.catalogue.find(feed)
+            definition = self.house.catalogue.find(owed.feed)
             if whole and definition is not None:
                 self._frames[key] = read_feed(self.session, self.house, definition, at=self.at)
             else:
-                self._frames[key] = _frame(feed, event, entry, self.house)
+                self._frames[key] = _frame(owed.feed, owed.event, entry, self.house)
         return self._frames[key]
 
 
-def _refusal(delivery: Delivery, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> str:
-    """Say why `delivery` may not be sent any more, empty while it may."""
-    subscription = delivery.subscription
-    if subscription.state is SubscriptionState.ENDED:
+def _refusal(owed: _Owed, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> str:
+    """Say why `owed` may not be sent any more, empty while it may."""
+    if owed.state is SubscriptionState.ENDED:
         return "the subscription has ended"
-    if subscription.lease_until is not None and subscription.lease_until <= at:
+    if owed.lease_until is not None and owed.lease_until <= at:
         return "the lease is over"
-    decision = _judge(delivery, delivery.event.story, house, grants, at)
+    decision = _judge(owed, owed.event.story, house, grants, at)
     return "" if decision.granted else decision.reason.value
 
 
-def _paused(delivery: Delivery) -> bool:
+def _paused(owed: _Owed) -> bool:
     """Whether it waits until its subscription is resumed; what withdraws a story waits for nothing."""
-    return delivery.subscription.state is SubscriptionState.PAUSED and not delivery.event.type.withdraws
+    return owed.state is SubscriptionState.PAUSED and not owed.event.type.withdraws
 
 
-def _judge(delivery: Delivery, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
+def _judge(owed: _Owed, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
     """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it."""
-    if delivery.event.type.withdraws:
+    if owed.event.type.withdraws:
         return GRANTED
-    publisher = delivery.subscription.publisher
-    if publisher is None:
+    if owed.publisher is None:
         return decide_story(story, at)
-    viewer = viewer_of(publisher, house.config.license.version, grants=grants.get(publisher.id, ()))
+    viewer = viewer_of(owed.publisher, house.config.license.version, grants=grants.get(owed.publisher.id, ()))
     return decide(viewer, story, Purpose.TAKE, at)
 
 
-def _parcel(delivery: Delivery, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:
-    subscription, event, house = delivery.subscription, delivery.event, contents.house
+def _parcel(owed: _Owed, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:
+    event, house = owed.event, contents.house
     entry = contents.entry(event.story, version)
-    secrets, signing_key = secrets_of(subscription, house, at)
+    secrets, signing_key = secrets_of(owed, house, at)
     return Parcel(
-        delivery_id=delivery.id,
-        subscription_id=subscription.id,
-        uid=delivery_uid(subscription.public_id, event.seq),
-        channel=subscription.channel.value,
-        endpoint=subscription.endpoint,
-        options=subscription.options,
+        delivery_id=owed.delivery_id,
+        subscription_id=owed.subscription_id,
+        uid=delivery_uid(owed.public_id, event.seq),
+        channel=owed.channel.value,
+        endpoint=owed.endpoint,
+        options=owed.options,
         secrets=secrets,
         signing_key=signing_key,
         seq=event.seq,
-        sequence=delivery.sequence or 0,
-        urgent=delivery.lane == LANE_ORDER[Lane.URGENT],
+        sequence=owed.sequence or 0,
+        urgent=owed.lane == LANE_ORDER[Lane.URGENT],
         event=event.type,
         at=event.at,
         feeds=tuple(event.feeds),
         entry=entry,
         terms=contents.terms,
-        feed=contents.frame(delivery, event, entry) if subscription.channel is ChannelKind.WEBSUB else None,
-        topic=house.vault.unlock(subscription.topic) if subscription.topic else "",
+        feed=contents.frame(owed, entry) if owed.channel is ChannelKind.WEBSUB else None,
+        topic=house.vault.unlock(owed.topic) if owed.topic else "",
         reason=event.reason,
-        subscribed=subscription.feed,
+        subscribed=owed.feed,
     )
 
 
-def secrets_of(subscription: Subscription, house: House, at: datetime) -> tuple[tuple[str, ...], str]:
+def secrets_of(subscription: Subscription | _Owed, house: House, at: datetime) -> tuple[tuple[str, ...], str]:
     """Return the signing secrets in force, the newest first, and the Ed25519 key, empty if there is none."""
     if subscription.channel is ChannelKind.EMAIL:
-        return (unsubscribe_url(house, subscription),), ""
+        return (unsubscribe_url(house, subscription.public_id),), ""
     locked = [subscription.secret]
     if subscription.old_secret_until is not None and at < subscription.old_secret_until:
         locked.append(subscription.old_secret)

@@ -59,7 +59,8 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        UniqueConstraint("subscription_id", "event_seq"),  # owed once, tried often
+        # Owed once, tried often. The event comes first, so that what is owed for a new one goes to the end of the index.
+        UniqueConstraint("event_seq", "subscription_id"),
         # Finished rows are not in these, so a claim costs the same beside a million of them.
         Index(
             "ix_deliveries_due",

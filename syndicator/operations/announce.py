@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, false, insert, literal, null, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from syndicator.access import embargoed
 from syndicator.catalogue import Catalogue
@@ -175,7 +175,11 @@ def _embargo_agreed(at: datetime) -> ColumnElement[bool]:
 
 def _supersede(session: Session, event: Event, at: datetime) -> None:
     """Settle older deliveries of the story that nobody is sending just now; one in flight is settled by its own outcome."""
-    newer = select(Delivery.subscription_id).where(Delivery.event_seq == event.seq)
+    before = select(Event.seq).where(Event.story_id == event.story_id, Event.seq < event.seq).limit(1)
+    if session.scalar(before) is None:
+        return
+    newer = aliased(Delivery)
+    also = select(newer.id).where(newer.event_seq == event.seq, newer.subscription_id == Delivery.subscription_id)
     older = (
         update(Delivery)
         .where(
@@ -183,7 +187,7 @@ def _supersede(session: Session, event: Event, at: datetime) -> None:
             Delivery.event_seq < event.seq,
             Delivery.state == OWED,
             or_(Delivery.claimed_until.is_(None), Delivery.claimed_until <= at),
-            Delivery.subscription_id.in_(newer),
+            also.exists(),
         )
         .values(state=DeliveryState.SUPERSEDED, settled_at=at, next_attempt_at=None, last_reason=f"superseded by {event.seq}")
         .execution_options(synchronize_session=False)

@@ -77,9 +77,9 @@ def owe_state(session: Session, subscription: Subscription, *, at: datetime) -> 
     session.add(delivery)
 
 
-def state_is_owed(delivery: Delivery, subscription: Subscription) -> bool:
-    """Whether `delivery` is not one event but a WebSub topic as it stands (see `owe_state`)."""
-    return subscription.channel is ChannelKind.WEBSUB and delivery.lane == BACKFILL
+def state_is_owed(channel: ChannelKind, lane: int) -> bool:
+    """Whether a delivery of `lane` is not one event but a WebSub topic as it stands (see `owe_state`)."""
+    return channel is ChannelKind.WEBSUB and lane == BACKFILL
 
 
 def owe_newest(

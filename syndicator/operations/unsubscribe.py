@@ -38,9 +38,8 @@ class Bounce:
     message_id: str = ""
 
 
-def unsubscribe_url(house: House, subscription: Subscription) -> str:
-    """Return the address that ends `subscription`; the same in all of its letters."""
-    public_id = subscription.public_id
+def unsubscribe_url(house: House, public_id: str) -> str:
+    """Return the address that ends the subscription `public_id`; the same in all of its letters."""
     return f"{house.config.site.base_url}{PATH}{public_id}.{house.vault.seal(_words(public_id))}"
 
 

@@ -60,7 +60,7 @@ def test_the_way_out_stands_in_the_letter_as_mail_systems_read_it(partner: Partn
     partner.desk.publish()
     partner.drain()
     header = mailbox.raw[0].partition(b"\r\n\r\n")[0].decode()
-    path = unsubscribe_url(partner.house, partner.subscription).removeprefix("https://wire.example/u/")
+    path = unsubscribe_url(partner.house, partner.subscription.public_id).removeprefix("https://wire.example/u/")
     assert (
         f"\r\nList-Unsubscribe: <https://wire.example/u/{path}>,\r\n <mailto:wire@wire.example?subject=unsubscribe-{path}>\r\n"
         in header

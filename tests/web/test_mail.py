@@ -64,7 +64,7 @@ def state(house: House, subscription: Subscription) -> tuple[SubscriptionState, 
 
 
 def path_of(house: House, subscription: Subscription) -> str:
-    return unsubscribe_url(house, subscription).removeprefix(house.config.site.base_url)
+    return unsubscribe_url(house, subscription.public_id).removeprefix(house.config.site.base_url)
 
 
 def test_looking_ends_nothing_and_one_click_without_cookie_or_account_does(

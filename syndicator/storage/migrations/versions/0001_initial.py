@@ -961,7 +961,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_deliveries_story_id")),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_deliveries_subscription_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
-        sa.UniqueConstraint("subscription_id", "event_seq", name=op.f("uq_deliveries_subscription_id_event_seq")),
+        sa.UniqueConstraint("event_seq", "subscription_id", name=op.f("uq_deliveries_event_seq_subscription_id")),
     )
     op.create_index(
         "ix_deliveries_due",
