@@ -6,11 +6,18 @@ import json
 import random
 from pathlib import Path
 
+from sqlalchemy import insert
+
+from syndicator.channels.webhook import new_webhook_secret
 from syndicator.config import load_config
 from syndicator.delivery.engine import Engine
+from syndicator.domain.base import new_id
+from syndicator.domain.publishers import PublisherState
 from syndicator.domain.stories import SourceKind, StoryDraft
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House, open_house
 from syndicator.operations.publish import publish_story
+from syndicator.operations.publishers import add_publisher, decide
 from syndicator.operations.render_feeds import sync_catalogue
 from syndicator.sending import create_engine
 from syndicator.storage.queries import source_called
@@ -41,6 +48,29 @@ def enter(file: Path) -> House:
 
 def engine_of(file: Path) -> Engine:
     return create_engine(enter(file))
+
+
+def subscribe(house: House, urls: list[str]) -> None:
+    """Approve a publisher and subscribe it at `urls`, without the checks of the operation."""
+    at = house.clock()
+    with house.sessions.begin() as session:
+        made = add_publisher(session, name="Courier", email="wire@courier.example", domains=[], actor="bench", at=at)
+        decide(session, house, made.public_id, PublisherState.APPROVED, reason="bench", actor="bench", at=at, terms_signed=True)
+        rows = [
+            {
+                "public_id": new_id("sub_"),
+                "publisher_id": made.id,
+                "feed": "latest",
+                "channel": ChannelKind.WEBHOOK,
+                "endpoint": url,
+                "options": {},
+                "state": SubscriptionState.ACTIVE,
+                "secret": house.vault.lock(new_webhook_secret()),
+                "created_at": at,
+            }
+            for url in urls
+        ]
+        session.execute(insert(Subscription), rows)
 
 
 def draft(number: int) -> StoryDraft:
