@@ -8,33 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from syndicator.access import Decision
 from syndicator.domain.accounts import Invitation, MemberRole, Membership, StaffRole, User
-from syndicator.domain.answers import Answers
-from syndicator.domain.applications import Application, ApplicationState, AudienceEvidence
-from syndicator.domain.base import new_id
-from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, PublisherDomain
 from syndicator.house import House
-from syndicator.operations import evidence, members
-from syndicator.operations.agreements import add_agreement
 from syndicator.operations.inquiries import ask
-from syndicator.operations.keys import create_key
 from syndicator.operations.letters import write_letter
-from syndicator.operations.receipts import issue_receipt
-from syndicator.reasons import Reason
-from syndicator.storage.queries import get_story
-from tests.applicants import Applicants
 from tests.desk import Desk
-from tests.web.newsroom import Newsroom
+from tests.web.belongings import belongings
 from tests.web.people import Browser, People
 
 # Nobody; an owner of another publisher; owner, editor and technician of this one; then staff.
@@ -278,33 +264,10 @@ def world(app: Flask, house: House, desk: Desk) -> World:
         "technician": people.member(ours, MemberRole.TECHNICIAN, "technician@ours.example"),
         **{f"desk-{role}": people.user(f"{role}@desk.example", staff=role) for role in StaffRole},
     }
-    bystander = people.member(ours, MemberRole.EDITOR, "bystander@ours.example")
     colleague = people.user("colleague@desk.example", staff=StaffRole.EDITOR)
+    ids = belongings(people, desk, ours, "ours")
     with house.sessions.begin() as session:
-        ours = session.get_one(Publisher, ours.id)
-        invitation, _ = members.invite(
-            session,
-            house,
-            ours,
-            email="new@ours.example",
-            role=MemberRole.EDITOR,
-            inviter="Owner",
-            actor="test",
-            at=house.clock(),
-        )
         letter = write_letter(session, house, "note", to="a@b.example", at=house.clock(), heading="Hello", words="Hello.")
-        key, _ = create_key(session, ours, actor="test", at=house.clock(), name="CMS")
-        application, figure = _application(session, house, ours)
-        agreement = add_agreement(
-            session,
-            house,
-            ours,
-            title="Contract",
-            valid_from=house.clock(),
-            valid_until=house.clock() + timedelta(days=30),
-            actor="test",
-            at=house.clock(),
-        )
         inquiry = ask(
             session,
             house,
@@ -316,67 +279,26 @@ def world(app: Flask, house: House, desk: Desk) -> World:
             address="192.0.2.7",
             at=house.clock(),
         )
-    subscription = desk.subscription(ours)
-    story = Newsroom(house).publish("River gauges go live")
-    with house.sessions.begin() as session:
-        receipt = _receipt(session, house, session.get_one(Publisher, ours.id), story)
-        delivery = session.scalars(select(Delivery).where(Delivery.subscription_id == subscription.id)).one()
     made = World(people, house)
     made.browsers = {name: lambda user=user: people.signed_in(user) for name, user in users.items()}  # type: ignore[misc]
     made.browsers["anonymous"] = people.browser
-    made.ids = {
-        "user_id": bystander.public_id,
+    made.ids = ids | {
         "staff_id": colleague.public_id,
-        "invitation_id": invitation.public_id,
         "letter_id": letter.public_id,
-        "application_id": application.public_id,
-        "figure_id": figure.public_id,
-        "domain": ours.domains[0].domain,
         "publisher_id": ours.public_id,
-        "publisher": ours.public_id,
         "token": "syn_link_unknown",
-        "public_id": story,
-        "key_id": key.public_id,
-        "subscription_id": subscription.public_id,
+        "public_id": ids["story"],
         "channel": "webhook",
         "seq": "999",
         "inquiry_id": inquiry.public_id,
-        "agreement_id": agreement.public_id,
-        "jti": receipt,
         "how": "takedown",
         "form": "csv",
-        "uid": delivery_uid(subscription.public_id, delivery.event_seq),
         "slug": "river-gauges-go-live",
         "kind": "html",
         "version": house.config.license.version,
         "name": "killed",
     }
     return made
-
-
-def _receipt(session: Session, house: House, publisher: Publisher, public_id: str) -> str:
-    story, granted = get_story(session, public_id), Decision(granted=True, reason=Reason.OK)
-    receipt, _ = issue_receipt(session, house, publisher, story, story.current, granted, actor="test", at=house.clock())
-    return receipt.jti
-
-
-def _application(session: Session, house: House, publisher: Publisher) -> tuple[Application, AudienceEvidence]:
-    """An application of `publisher` that waits for an answer to a question, with one figure and its file."""
-    at = house.clock()
-    application = Application(
-        public_id=new_id("app_"),
-        publisher=publisher,
-        answers=Answers(organisation=publisher.name, sites=(publisher.domains[0].domain,)).stored(),
-        state=ApplicationState.MORE_INFO,
-        applicant="owner@ours.example",
-        created_at=at,
-        changed_at=at,
-        submitted_at=at,
-    )
-    session.add(application)
-    session.flush()
-    Applicants(house).figure(session, application)
-    return application, evidence.figures_of(session, publisher.id)[0]
 
 
 def routes(app: Flask) -> list[str]:
