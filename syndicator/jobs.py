@@ -28,7 +28,18 @@ from syndicator.delivery.post_office import PostOffice
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
-from syndicator.operations import acknowledge, decide, keep_time, links, pictures, republications, sign_in, tidy, try_logins
+from syndicator.operations import (
+    acknowledge,
+    audit_heads,
+    decide,
+    keep_time,
+    links,
+    pictures,
+    republications,
+    sign_in,
+    tidy,
+    try_logins,
+)
 from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
 from syndicator.operations.order_jobs import list_jobs, take_orders
@@ -39,6 +50,7 @@ from syndicator.operations.reminders import remind
 from syndicator.operations.watch_sources import recheck_withdrawn, report_quiet
 from syndicator.outbound import Outbound
 from syndicator.proof import Prover, open_resolver
+from syndicator.storage.engine import reading
 
 log = logging.getLogger(__name__)
 RENEW_SECONDS = 10.0
@@ -107,6 +119,11 @@ def _forget_old(session: Session, house: House) -> int:
 def _check_republications(house: House, outbound: Outbound) -> str:
     count = republications.check_due(house, outbound)
     return f"{count} reported pages looked at" if count else ""
+
+
+def _note_audit_head(house: House, _outbound: Outbound) -> str:
+    with reading(house.sessions) as session:
+        return "the head of the audit log noted" if audit_heads.note_head(session, house) else ""
 
 
 def _recheck_withdrawn(house: House, outbound: Outbound) -> str:
@@ -183,6 +200,7 @@ JOBS = (
         3600,
         _in_transaction(lambda session, house: forget_requests(session, at=house.clock()), "remembered requests forgotten"),
     ),
+    Job("note-audit-head", 3600, _note_audit_head),
     Job(
         "retire-tombstones",
         600,

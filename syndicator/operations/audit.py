@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,8 +32,12 @@ def record(session: Session, actor: str, action: str, subject: str, *, at: datet
     return entry
 
 
-def verify(session: Session) -> list[str]:
-    """Walk the whole chain and return what is wrong with it, a sentence each; an empty list means that nothing is."""
+def verify(session: Session, heads: Mapping[int, str] | None = None) -> list[str]:
+    """Walk the whole chain and return what is wrong with it, a sentence each; an empty list means that nothing is.
+
+    `heads` are hashes of entries by number, as they were noted outside the database.
+    """
+    heads = heads or {}
     faults: list[str] = []
     expected_seq, previous = 1, GENESIS
     for entry in session.execute(select(AuditEntry).order_by(AuditEntry.seq).execution_options(yield_per=1000)).scalars():
@@ -45,9 +49,14 @@ def verify(session: Session) -> list[str]:
             entry.previous_hash, entry.seq, entry.at, entry.actor, entry.action, entry.subject, entry.details
         ):
             faults.append(f"entry {entry.seq} has been altered")
+        if heads.get(entry.seq, entry.entry_hash) != entry.entry_hash:
+            faults.append(f"entry {entry.seq} is not the one that was noted: the log up to it has been rewritten")
         expected_seq, previous = entry.seq + 1, entry.entry_hash
-    if expected_seq - 1 != last_value(session, "audit"):
+    newest = max(last_value(session, "audit"), *heads, 0)
+    if expected_seq - 1 < newest:
         faults.append(f"entries after {expected_seq - 1} are missing")
+    elif expected_seq - 1 > newest:
+        faults.append(f"entries after {newest} were not written by us: the counter does not know of them")
     return faults
 
 

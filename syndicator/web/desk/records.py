@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from syndicator.domain.accounts import StaffRole
 from syndicator.errors import NotFound
-from syndicator.operations import audit
+from syndicator.operations import audit, audit_heads
 from syndicator.operations.exports import ExportFormat, ExportKind, export
 from syndicator.storage.engine import reading
 from syndicator.web.desk.blueprint import desk
@@ -38,7 +38,7 @@ def audit_page() -> ResponseReturnValue:
             before=request.args.get("before", type=int),
             limit=PAGE + 1,
         )
-        faults = audit.verify(session) if "check" in request.args else None
+        faults = audit_heads.prove_log(session, the_house()) if "check" in request.args else None
     filters: dict[str, Any] = {name: value for name, value in asked.items() if value}
     older = url_for("desk.audit_page", before=entries[PAGE - 1].seq, **filters) if len(entries) > PAGE else None
     return render_template(
