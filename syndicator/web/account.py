@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import PasswordField, StringField
@@ -13,9 +15,10 @@ from syndicator.operations.passwords import matches
 from syndicator.storage.engine import reading
 from syndicator.web.auth import CodeForm, NewPasswordForm
 from syndicator.web.forms import PageForm
-from syndicator.web.guard import actor, browser, local_path, me, signed_in_required
+from syndicator.web.guard import FORM_TOKEN, actor, browser, local_path, me, signed_in_required
 from syndicator.web.identity import the_house
 
+PROOF = "proof-"  # what the names of the proof's fields begin with, so that they are none of the form held up for it
 account = Blueprint("account", __name__, url_prefix="/account", template_folder="templates")
 
 
@@ -143,14 +146,17 @@ def end_sign_in(public_id: str) -> ResponseReturnValue:
 @signed_in_required()
 def proof_page() -> ResponseReturnValue:
     """Ask again who is there, before keys, roles or passwords are touched."""
-    return render_template("auth/prove.html", form=_proof_form(), user=me().user, next=_back())
+    return _prove_page(_proof_form(), 200)
 
 
 @account.post("/prove")
 @signed_in_required()
 def prove() -> ResponseReturnValue:
+    """Take the proof. A form that was held up for it (`send`) comes through here with its fields, and is sent on with them."""
     form, house, person = _proof_form(), the_house(), me()
     at = house.clock()
+    if not any(field.name in request.form for field in form):
+        return _prove_page(form, 200)
     try:
         _count(person.user.public_id)
         if not person.user.second_factor and not matches(person.user.password_hash, form.password.data or ""):
@@ -163,8 +169,9 @@ def prove() -> ResponseReturnValue:
             session.get_one(SignIn, person.sign_in.id).proven_at = at
     except (InvalidRequest, TooManyTries) as error:
         form.blame(InvalidRequest(str(error)))
-        return render_template("auth/prove.html", form=form, user=person.user, next=_back()), 422
-    return redirect(_back(), 303)
+        return _prove_page(form, 422)
+    held = local_path(request.args.get("send"))
+    return redirect(held, 307) if held else redirect(_back(), 303)
 
 
 def _count(account_id: str) -> None:
@@ -174,10 +181,25 @@ def _count(account_id: str) -> None:
 
 
 def _proof_form() -> ProofForm:
-    form = ProofForm()
+    form = ProofForm(prefix=PROOF)
     del form["password" if me().user.second_factor else "code"]
     return form
 
 
+def _prove_page(form: ProofForm, status: int) -> ResponseReturnValue:
+    held = [
+        (name, value)
+        for name, values in request.form.lists()
+        for value in values
+        if name not in {FORM_TOKEN, "next"} and not name.startswith(PROOF)
+    ]
+    send = local_path(request.args.get("send"))
+    return render_template(
+        "auth/prove.html", form=form, user=me().user, next=_back(), send=send, held=held if send else []
+    ), status
+
+
 def _back() -> str:
-    return local_path(request.values.get("next")) or me().home
+    """Where to lead on: where the person wanted to go, else the page that a held up form stood on, else home."""
+    stood_on = urlsplit(request.referrer or "").path if "send" in request.args else None
+    return local_path(request.values.get("next")) or local_path(stood_on) or me().home

@@ -192,12 +192,14 @@ def _ask_for_more(person: SignedIn, rule: Rule) -> ResponseReturnValue | None:
     if house.config.security.require_totp and rule.staff and not person.user.second_factor:
         return redirect(url_for("account.second_factor_page"), 303)
     if rule.lately and not person.sign_in.proven_lately(house.clock()):
-        return redirect(f"/account/prove?next={quote(_here(), safe='/')}", 303)
+        if request.method in SAFE_METHODS:
+            return redirect(f"/account/prove?next={quote(_here(), safe='/')}", 303)
+        return redirect(f"/account/prove?send={quote(request.path, safe='/')}", 307)  # with all that was typed
     return None
 
 
 def _here() -> str:
-    """Where to come back to: this page, or for a form the page it stood on, since what was typed is not kept."""
+    """Where to come back to: this page, or for a form the page it stood on."""
     if request.method in SAFE_METHODS:
         return local_path(request.full_path.rstrip("?")) or "/"
     return local_path(urlsplit(request.referrer or "").path) or "/"

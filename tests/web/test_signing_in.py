@@ -25,7 +25,7 @@ from syndicator.operations.sign_in import browser_of, count_try
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.web.letterbox import Letterbox
-from tests.web.people import PASSWORD, Browser, People
+from tests.web.people import PASSWORD, Browser, People, shown
 
 
 @pytest.fixture
@@ -262,11 +262,54 @@ def test_keys_and_roles_ask_again_who_is_there(people: People, desk: Desk, clock
     owner = people.signed_in(people.member(publisher, MemberRole.OWNER, "owner@ours.example"))
     clock.advance(timedelta(minutes=10))
     form = {"email": "new@ours.example", "role": "editor"}
-    referrer = {"Referer": "https://wire.example/portal/members"}
-    assert owner.post("/portal/members/invite", form, headers=referrer).location == "/account/prove?next=/portal/members"
-    assert owner.post("/account/prove", {"password": "wrong wrong wrong"}).status_code == 422
-    assert owner.post("/account/prove", {"password": PASSWORD, "next": "/portal/members"}).location == "/portal/members"
+    assert owner.post("/portal/members/invite", form).location == "/account/prove?send=/portal/members/invite"
+    assert owner.get("/account/password").location == "/account/prove?next=/account/password"
+    wrong = {"proof-password": "wrong wrong wrong", "next": "/account/password"}
+    assert owner.post("/account/prove", wrong).status_code == 422
+    assert owner.post("/account/prove", wrong | {"proof-password": PASSWORD}).location == "/account/password"
     assert owner.post("/portal/members/invite", form).location == "/portal/members"
+
+
+def test_a_form_that_is_held_up_for_a_proof_goes_on_as_it_was_typed(people: People, desk: Desk, clock: HandClock) -> None:
+    people.user("owner@ours.example", password=PASSWORD)
+    owner = people.signed_in(people.member(desk.publisher(), MemberRole.OWNER, "owner@ours.example"))
+    clock.advance(timedelta(minutes=10))
+    form = {"email": 'new"<i>@ours.example', "role": "editor"}
+    held = owner.post("/portal/members/invite", form)
+    assert held.status_code == 307  # the browser sends the same form once more, to there
+    page = owner.post(held.location, form)
+    kept = {each.get("name"): each.get("value") for each in shown(page).xpath("//main//input[@type='hidden']")}
+    assert kept.pop("form_token")
+    assert kept == form
+    refused = owner.post(held.location, kept | {"proof-password": "wrong wrong wrong"})
+    assert refused.status_code == 422
+    assert kept.items() <= {each.get("name"): each.get("value") for each in shown(refused).xpath("//main//input")}.items()
+    proven = owner.post(held.location, kept | {"proof-password": PASSWORD})
+    assert (proven.status_code, proven.location) == (307, "/portal/members/invite")
+    kept["email"] = "new@ours.example"
+    assert owner.post(proven.location, kept | {"proof-password": PASSWORD}).location == "/portal/members"
+
+
+def test_who_has_no_password_proves_by_a_new_link_that_leads_back(
+    people: People, desk: Desk, clock: HandClock, letterbox: Letterbox
+) -> None:
+    owner = people.signed_in(people.member(desk.publisher(), MemberRole.OWNER, "owner@ours.example"))
+    clock.advance(timedelta(minutes=10))
+    held = owner.post("/portal/keys", {"name": "CMS"})
+    page = owner.post(held.location, {"name": "CMS"}, headers={"Referer": "https://wire.example/portal/keys"})
+    asking = {each.get("name"): each.get("value") for each in shown(page).xpath("//main//input")}
+    assert (asking["email"], asking["next"]) == ("owner@ours.example", "/portal/keys")
+    owner.post("/sign-in/link", asking)
+    assert owner.post(letterbox.link()).location == "/portal/keys"
+    assert owner.post("/portal/keys", {"name": "CMS", "scopes": "both", "days": "90"}).status_code == 201
+
+
+def test_a_proof_leads_to_no_other_host(people: People, desk: Desk) -> None:
+    people.user("owner@ours.example", password=PASSWORD)
+    owner = people.signed_in(people.member(desk.publisher(), MemberRole.OWNER, "owner@ours.example"))
+    for there in ("https://evil.example/", "//evil.example/", "/\\evil.example"):
+        answer = owner.post("/account/prove", {"proof-password": PASSWORD}, query_string={"send": there, "next": there})
+        assert answer.location == "/portal/", there
 
 
 def test_staff_that_leaves_the_desk_alone_is_signed_out_and_a_partner_is_not(
