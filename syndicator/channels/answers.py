@@ -13,6 +13,19 @@ from email.utils import parsedate_to_datetime
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
 
+WORDS = {
+    "redirect": "it sent us elsewhere, where we do not follow",
+    "timeout": "no answer in time",
+    "connect": "no connection could be made",
+    "connection-lost": "the connection was lost",
+    "tls": "no trusted TLS connection could be made",
+    "dns": "the name of the host was not found",
+    "address-refused": "we may not connect to this address",
+    "broken-answer": "the answer was broken",
+    "gone": "it says that it is gone for good (410)",
+    "not-started": "we did not get to it in time",
+    "not-made": "we could not make what was to be sent",
+}
 LONGEST_WAIT_SECONDS = 86_400.0
 OVERLOAD_WAIT_SECONDS = 60.0
 
@@ -24,6 +37,12 @@ def read_answer(answer: Answer, at: datetime) -> Outcome:
     if answer.status == 410:
         return Refused("gone", ends_subscription=True)
     return Deferred(_reason(answer), _wait_seconds(answer, at), throttled=answer.status in {429, 503})
+
+
+def in_words(reason: str) -> str:
+    """Say a reason to people; one that is no code of ours is words already."""
+    status = re.fullmatch(r"http-([0-9]{3})", reason)
+    return f"it answered with status {status[1]}" if status else WORDS.get(reason, reason)
 
 
 def retry_after_seconds(value: str, at: datetime) -> float | None:

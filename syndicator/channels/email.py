@@ -72,20 +72,30 @@ class Email:
         return Accepted()
 
 
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom a letter goes to, when, for which feed, and the address by which one click ends that."""
+
+    address: str
+    feed: str
+    leave: str
+    at: datetime
+
+
 def story_letter(config: Config, parcel: Parcel) -> EmailMessage:
     """Return the letter that brings one story, with the notice in both of its parts."""
     entry, terms = parcel.entry, parcel.terms
     mark = "Correction: " if parcel.event is EventType.CORRECTED else ""
-    message = _envelope(config, parcel, f"{mark}{title_of(cleaned(entry))}", parcel.uid)
+    message = _envelope(config, _reader(parcel), f"{mark}{title_of(cleaned(entry))}", parcel.uid)
     message["References"] = _message_id(config, entry.public_id)  # a story's letters stand together
-    return _fill(message, parcel, render_text(entry, terms), render_html(entry, terms), parcel.uid)
+    return _fill(message, parcel.secrets[0], render_text(entry, terms), render_html(entry, terms), parcel.uid)
 
 
 def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: str) -> EmailMessage:
     """Return one letter that tells of all `parcels`, oldest first, each by headline, summary and link; the notice once."""
     first = parcels[0]
     terms = cleaned(first.terms)
-    message = _envelope(config, first, f"{title} ({len(parcels)})", uid)
+    message = _envelope(config, _reader(first), f"{title} ({len(parcels)})", uid)
     entries = [cleaned(parcel.entry) for parcel in parcels]
     texts = [f"{title_of(entry)}\n{byline(entry, terms)}\n\n{summary_of(entry)}\n{entry.url}" for entry in entries]
     items = [
@@ -94,7 +104,14 @@ def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: st
         for entry in entries
     ]
     text = "\n\n\n".join([*texts, notice_text(terms)]) + "\n"
-    return _fill(message, first, text, "\n".join([*items, notice_html(terms)]), uid)
+    return _fill(message, first.secrets[0], text, "\n".join([*items, notice_html(terms)]), uid)
+
+
+def trial_letter(config: Config, reader: Reader, uid: str) -> EmailMessage:
+    """Return the example that an owner asked for: a letter as stories come in, without a story."""
+    words = f"This is an example. Stories of the feed “{reader.feed}” come to this mailbox in letters like this one."
+    message = _envelope(config, reader, f"Example of a letter with stories of “{reader.feed}”", uid)
+    return _fill(message, reader.leave, words, f"<p>{escape(words)}</p>", uid)
 
 
 def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
@@ -108,29 +125,29 @@ def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
         day += timedelta(days=1)
 
 
-def _envelope(config: Config, parcel: Parcel, subject: str, uid: str) -> EmailMessage:
+def _reader(parcel: Parcel) -> Reader:
+    return Reader(parcel.endpoint, parcel.subscribed, parcel.secrets[0], parcel.at)
+
+
+def _envelope(config: Config, reader: Reader, subject: str, uid: str) -> EmailMessage:
     mail, authority = config.mail, config.site.authority
-    feed = parcel.subscribed
     message = EmailMessage(policy=POLICY)
     message["From"] = mail.sender
-    message["To"] = Address(addr_spec=parcel.endpoint)
+    message["To"] = Address(addr_spec=reader.address)
     message["Subject"] = _subject(subject)
-    message["Date"] = format_datetime(parcel.at)
+    message["Date"] = format_datetime(reader.at)
     message["Message-ID"] = _message_id(config, uid)
-    message["List-Id"] = f"{feed} <{feed}.{authority}>"  # RFC 2919
-    token = parcel.secrets[0].rpartition("/")[2]
-    message["List-Unsubscribe"] = (
-        f"<{parcel.secrets[0]}>, <mailto:{mail.unsubscribe_to or mail.address}?subject=unsubscribe-{token}>"
-    )
-    if parcel.secrets[0].startswith("https:"):
+    message["List-Id"] = f"{reader.feed} <{reader.feed}.{authority}>"  # RFC 2919
+    token = reader.leave.rpartition("/")[2]
+    message["List-Unsubscribe"] = f"<{reader.leave}>, <mailto:{mail.unsubscribe_to or mail.address}?subject=unsubscribe-{token}>"
+    if reader.leave.startswith("https:"):
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks robots not to answer
     return message
 
 
-def _fill(message: EmailMessage, parcel: Parcel, text: str, html: str, uid: str) -> EmailMessage:
+def _fill(message: EmailMessage, leave: str, text: str, html: str, uid: str) -> EmailMessage:
     """Put the two parts in; equal letters give equal bytes, so the boundary is no chance one."""
-    leave = parcel.secrets[0]
     message.set_content(f"{text}\n-- \nYou get this since you subscribed to it. To end that: {leave}\n", cte="quoted-printable")
     foot = f'<hr><p><small>You get this since you subscribed to it. <a href="{escape(leave)}">Unsubscribe</a></small></p>'
     page = f'<!doctype html>\n<html><head><meta charset="utf-8"></head><body>\n{html}\n{foot}\n</body></html>\n'

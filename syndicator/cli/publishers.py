@@ -237,6 +237,7 @@ def key_list(context: typer.Context) -> None:
                 "holder": key.publisher.name if key.publisher else "newsroom",
                 "scopes": key.scopes,
                 "last_used": key.last_used_at,
+                "from": key.last_used_from,
                 "expires": key.expires_at,
                 "revoked": key.revoked_at,
             }
@@ -272,6 +273,7 @@ def token_list(context: typer.Context) -> None:
                 "holder": token.publisher.name,
                 "feed": token.feed,
                 "last_used": token.last_used_at,
+                "from": token.last_used_from,
                 "revoked": token.revoked_at,
             }
             for token in session.scalars(select(FeedToken).order_by(FeedToken.id))

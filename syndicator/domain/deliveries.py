@@ -137,6 +137,12 @@ class Acknowledgement(Base):
             sqlite_where=text("remind_at IS NOT NULL"),
             postgresql_where=text("remind_at IS NOT NULL"),
         ),
+        Index(
+            "ix_acknowledgements_pending",
+            "id",
+            sqlite_where=text("acknowledged_at IS NULL AND overtaken IS 0"),
+            postgresql_where=text("acknowledged_at IS NULL AND NOT overtaken"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
@@ -15,6 +16,7 @@ from syndicator.domain.visible import one_visible_line
 from syndicator.errors import InvalidRequest
 
 LONGEST_DOMAIN = 253  # RFC 1035, 2.3.4, less the lengths at both ends
+MOST_NETWORKS = 12  # from which one feed token is read in a day before somebody is told
 
 
 class PublisherState(StrEnum):
@@ -159,6 +161,7 @@ class ApiKey(Base):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]  # to the minute, so that a poll seldom writes
+    last_used_from: Mapped[str] = mapped_column(String(64), default="")  # an address
 
     publisher: Mapped[Publisher | None] = relationship(lazy="joined")
 
@@ -181,8 +184,35 @@ class FeedToken(Base):
     created_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
+    last_used_from: Mapped[str] = mapped_column(String(64), default="")
+    networks: Mapped[dict[str, Any]] = mapped_column(default=dict)  # by day (UTC), of the newest day with any
 
     publisher: Mapped[Publisher] = relationship(lazy="joined", innerjoin=True)
+
+    def spread(self, at: datetime) -> bool:
+        """Whether it was read today from more networks than one reader has: it may have become known to others."""
+        return len(self.networks.get(at.date().isoformat(), ())) > MOST_NETWORKS
+
+    def note_reader(self, address: str, at: datetime) -> bool:
+        """Note a use from `address`; returns whether it has just become one too many today."""
+        self.last_used_at, self.last_used_from = at, address[:64]
+        day, network = at.date().isoformat(), network_of(address)
+        known = self.networks.get(day, [])
+        if network in known or self.spread(at):
+            return False
+        self.networks = {day: [*known, network]}
+        return self.spread(at)
+
+
+def network_of(address: str) -> str:
+    """Return the network that one customer of a provider mostly has: /24 of IPv4, /48 of IPv6; what is no address, as it is."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address[:64]
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return str(ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
 
 
 def state_may_follow(old: PublisherState, new: PublisherState) -> bool:

@@ -25,6 +25,12 @@ class ChannelKind(StrEnum):
         """Whether we need a password or key there."""
         return self in {ChannelKind.SFTP, ChannelKind.WORDPRESS}
 
+    @property
+    def words(self) -> str:
+        """Its name, as people write it."""
+        names = {"websub": "WebSub", "email": "e-mail", "sftp": "SFTP", "wordpress": "WordPress"}
+        return names.get(self.value, self.value)
+
 
 class SubscriptionState(StrEnum):
     ACTIVE = "active"

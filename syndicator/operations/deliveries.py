@@ -10,14 +10,19 @@ from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.domain.deliveries import GIVEN_UP, Attempt, Delivery, DeliveryState
-from syndicator.domain.stories import Event, EventType, Story
+from syndicator.domain.stories import Event, EventType, Story, StoryVersion
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import audit
 
 REPLAYED_AT_ONCE = 10_000
 NEWER = "a newer version of the story has been sent or is owed; replay that one"
-WHOLE = (joinedload(Delivery.subscription), joinedload(Delivery.event).joinedload(Event.story))
+_STORY = joinedload(Delivery.event).joinedload(Event.story)
+WHOLE = (joinedload(Delivery.subscription), _STORY)
+SHOWN = (  # to people, who know stories by their headlines
+    joinedload(Delivery.subscription).joinedload(Subscription.publisher),
+    _STORY.joinedload(Story.current).load_only(StoryVersion.headline),
+)
 
 
 def deliveries_of(
@@ -31,7 +36,7 @@ def deliveries_of(
     story: str | None = None,
 ) -> Sequence[Delivery]:
     """Return the newest deliveries before `before_id`, of one publisher or, with None, of all; `story` is an id or uri."""
-    wanted = select(Delivery).where(Delivery.id < before_id).order_by(Delivery.id.desc()).limit(limit).options(*WHOLE)
+    wanted = select(Delivery).where(Delivery.id < before_id).order_by(Delivery.id.desc()).limit(limit).options(*SHOWN)
     if subscription_id is not None:
         wanted = wanted.where(Delivery.subscription_id == subscription_id)
     if state is not None:
@@ -56,7 +61,7 @@ def get_delivery(session: Session, uid: str, publisher_id: int | None = None) ->
             Subscription.public_id == f"sub_{subscription_id}",
             Delivery.event_seq == (int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 10 else -1),
         )
-        .options(*WHOLE)
+        .options(*SHOWN)
     )
     if publisher_id is not None:
         wanted = wanted.where(Subscription.publisher_id == publisher_id)

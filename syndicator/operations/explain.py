@@ -15,6 +15,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.access import Decision, Purpose, decide
+from syndicator.channels.answers import in_words
 from syndicator.domain.agreements import Take
 from syndicator.domain.deliveries import Delivery
 from syndicator.domain.feeds import FeedEntry
@@ -106,7 +107,7 @@ def _words(subscription: Subscription, delivery: Delivery | None, feeds: set[str
     """Say in a sentence how the story and this subscription met."""
     if delivery is not None:
         state = delivery.state.value.replace("_", " ")
-        return f"{state}: {delivery.last_reason}" if delivery.last_reason else state
+        return f"{state}: {in_words(delivery.last_reason)}" if delivery.last_reason else state
     if subscription.feed not in feeds:
         return f"the story is not in the feed “{subscription.feed}”"
     if subscription.created_at > story.updated_at:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -10,12 +11,15 @@ from sqlalchemy.orm import Session
 
 from syndicator.catalogue import Catalogue
 from syndicator.domain.base import new_id
-from syndicator.domain.publishers import ApiKey, FeedToken, Publisher, Scope
+from syndicator.domain.publishers import MOST_NETWORKS, ApiKey, FeedToken, Publisher, Scope
 from syndicator.errors import Conflict, InvalidRequest, NotFound
+from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.denials import deny_token
+from syndicator.operations.letters import write_letter
 from syndicator.vault import hash_token, new_token, well_formed
 
+log = logging.getLogger(__name__)
 KEY_PREFIX = "syn_key"
 TOKEN_PREFIX = "syn_feed"  # noqa: S105 -- the part in front of every token, no secret
 PUBLISHER_SCOPES = (Scope.READ, Scope.SUBSCRIBE)
@@ -120,12 +124,29 @@ def find_token(session: Session, secret: str) -> FeedToken | None:
     return token if token and token.revoked_at is None else None
 
 
-def note_use(credential: ApiKey | FeedToken, at: datetime) -> bool:
-    """Note that `credential` was used, to the minute; returns whether there was anything to write."""
-    if credential.last_used_at is not None and at - credential.last_used_at < USE_IS_NOTED_EVERY:
-        return False
-    credential.last_used_at = at
-    return True
+def use_is_news(credential: ApiKey | FeedToken, at: datetime) -> bool:
+    """Whether a use of it is to be noted: once a minute, so that a poll seldom writes."""
+    return credential.last_used_at is None or at - credential.last_used_at >= USE_IS_NOTED_EVERY
+
+
+def note_reader(session: Session, house: House, token: FeedToken, address: str, *, at: datetime) -> None:
+    """Note where a feed token is read from; who holds one that is read from many places has a letter about it, once a day."""
+    row = session.get_one(FeedToken, token.id, with_for_update={"of": FeedToken})
+    if row.note_reader(address, at):
+        log.warning("feed token read from many networks token=%s publisher=%s", row.public_id, row.publisher.public_id)
+        write_letter(
+            session,
+            house,
+            "note",
+            to=row.publisher.email,
+            at=at,
+            publisher=row.publisher,
+            about=row.public_id,
+            heading=f"Your address of the feed “{row.feed}” is read from many places",
+            words=f"Today it was read from more than {MOST_NETWORKS} networks. If these are not all yours, others know the"
+            f" address. Make another one at {house.config.site.base_url}/portal/feeds, and revoke that which begins with"
+            f" {row.prefix}…",
+        )
 
 
 def get_credential(session: Session, reference: str, *, publisher_id: int | None = None) -> ApiKey | FeedToken:

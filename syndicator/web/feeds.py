@@ -10,7 +10,6 @@ from datetime import datetime
 
 from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from syndicator.access import ANYBODY, Viewer, decide_feed, viewer_of
@@ -19,7 +18,7 @@ from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import FeedToken
 from syndicator.errors import AccessDenied, FeedNotFound, NotReady
 from syndicator.operations.agreements import read_viewer
-from syndicator.operations.keys import find_token, note_use
+from syndicator.operations.keys import find_token, note_reader, use_is_news
 from syndicator.operations.render_feeds import document_key, documents_folder, render_again
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
@@ -73,9 +72,9 @@ def _serve_private(secret: str, definition: FeedDefinition, fmt: str, archive: i
     if token.feed != definition.name:
         raise AccessDenied(Reason.FEED_NOT_GRANTED)
     decide_feed(viewer, definition, at).require()
-    if note_use(token, at):
+    if use_is_news(token, at):
         with house.sessions.begin() as session:
-            session.execute(update(FeedToken).where(FeedToken.id == token.id).values(last_used_at=at))
+            note_reader(session, house, token, request.remote_addr or "", at=at)
     answered = _serve(definition, fmt, archive, private=True)
     book: PollBook = current_app.extensions["polls"]
     book.note_private(token.publisher_id, (definition.name, fmt, answered.status_code))

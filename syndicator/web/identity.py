@@ -12,7 +12,7 @@ from syndicator.domain.publishers import ApiKey, Publisher, Scope
 from syndicator.errors import AccessDenied
 from syndicator.house import House
 from syndicator.operations.agreements import read_viewer
-from syndicator.operations.keys import find_key, note_use
+from syndicator.operations.keys import find_key, use_is_news
 from syndicator.outbound import Outbound
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
@@ -83,9 +83,10 @@ def _read_caller() -> Caller:
         viewer = read_viewer(session, house, key.publisher, at=at, scopes=scopes) if key and key.publisher else None
     if key is None:
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "This key is not known, has been revoked, or has expired.")
-    if note_use(key, at):
+    if use_is_news(key, at):
         with house.sessions.begin() as session:
-            session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=at))
+            used = {"last_used_at": at, "last_used_from": (request.remote_addr or "")[:64]}
+            session.execute(update(ApiKey).where(ApiKey.id == key.id).values(used))
     if viewer is None:
         return Caller(Viewer(scopes=scopes), f"key:{key.public_id}", key=key)
     return Caller(viewer, f"key:{key.public_id}", key.publisher, key)

@@ -20,6 +20,7 @@ from flask import Flask, Response, abort, make_response, render_template, reques
 from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
 
+from syndicator.channels.answers import in_words
 from syndicator.house import House
 from syndicator.reasons import Reason
 
@@ -85,11 +86,12 @@ def furnish(app: Flask, house: House) -> None:
     assets = read_assets(STATIC_FOLDER)
     app.jinja_env.undefined = StrictUndefined  # a misspelt name is a fault to see, not an empty place on a page
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters |= {"moment": partial(moment, zone=zone), "brief": partial(brief, zone=zone)}
+    app.jinja_env.filters |= {"moment": partial(moment, zone=zone), "brief": partial(brief, zone=zone), "in_words": in_words}
     app.jinja_env.globals |= {
         "house_site": house.config.site,
         "terms": house.terms,
         "feeds_in_head": [feed for feed in house.catalogue if feed.public],
+        "feed_title": lambda name: feed.title if (feed := house.catalogue.find(name)) else name,
         "today": lambda: weekday(house.clock(), zone),
         "asset": lambda name: f"/assets/{assets[name].name}",
     }

@@ -1,5 +1,6 @@
 """From the form to the first story in a real Chromium: apply, open the letter, prove the site, be asked, answer, be approved,
-accept the terms. Every page on the way is asked for what axe finds, and for what runs off the screen."""
+accept the terms; then take stories (taking.py) until a suspension. The pages of the form are asked for what axe finds, and for
+what runs off the screen."""
 
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ from syndicator.outbound import Outbound, open_outbound
 from syndicator.proof import FILE, Prover
 from tests.applicants import PDF, Applicants
 from tests.browser.conftest import Served
+from tests.browser.taking import take_stories
 from tests.name_server import NameServer
 from tests.receiver import Receiver, Reply
 from tests.web.people import PASSWORD
@@ -92,7 +94,7 @@ def prove(house: House, names: NameServer) -> None:
     assert open_outbound(house.config).rules == outbound.rules  # the same guarded door as in service
 
 
-def test_a_publisher_comes_from_the_form_to_its_approval(
+def test_a_publisher_comes_from_the_form_to_its_first_story_and_in_the_end_to_a_suspension(
     chromium: Browser, served: Served, rita: User, names: NameServer, tmp_path: Path
 ) -> None:
     house = served.newsroom.house
@@ -153,7 +155,7 @@ def test_a_publisher_comes_from_the_form_to_its_approval(
 
     # The reviewer asks for more, and the applicant answers in place.
     come_in(desk, served, rita.email)
-    desk.get_by_role("link", name="Applications").click()
+    desk.get_by_role("link", name="Applications", exact=True).click()
     looked_at(desk, "desk-queue")
     desk.get_by_role("link", name="Courier Media").click()
     looked_at(desk, "desk-application")
@@ -186,7 +188,10 @@ def test_a_publisher_comes_from_the_form_to_its_approval(
     lena.get_by_label("Your name and position").fill("Lena Ortiz, editor")
     lena.get_by_label("I may do this for the publisher").check()
     lena.get_by_role("button", name="Accept for Courier Media").click()
-    lena.get_by_text("You may take stories").wait_for()
+    lena.get_by_text("The terms are accepted").wait_for()
+
+    with Receiver() as receiver:
+        take_stories(lena, desk, served, receiver, "Courier Media")
     for page in (lena, desk):
         page.context.close()
 

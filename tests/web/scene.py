@@ -16,7 +16,8 @@ from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, delivery_uid
 from syndicator.domain.inquiries import Said
-from syndicator.domain.publishers import Publisher
+from syndicator.domain.letters import Letter
+from syndicator.domain.publishers import ApiKey, Publisher
 from syndicator.domain.republications import BeaconDay, Republication
 from syndicator.domain.stories import SourceKind
 from syndicator.domain.subscriptions import ChannelKind
@@ -73,12 +74,27 @@ def furnish(app: Flask, house: House, lead: str) -> Scene:
     render_stale(house)
     owner = people.signed_in(people.member(publisher, MemberRole.OWNER, "mara@courier.example"))
     admin = people.signed_in(people.user("admin@newsroom.example", staff=StaffRole.ADMIN))
+    technician = people.member(publisher, MemberRole.TECHNICIAN, "noa@courier.example")
+    editor = people.user("lena@newsroom.example", staff=StaffRole.EDITOR)
+    with house.sessions() as session:
+        key = session.scalars(select(ApiKey.public_id).where(ApiKey.publisher_id == publisher.id)).one()
+        letter = session.scalars(select(Letter.public_id).order_by(Letter.id).limit(1)).one()
     return Scene(
         owner,
         admin,
         _portal(subscription.public_id, uid, lead, story, receipt)
-        | {"login": f"/portal/subscriptions/{_log_in(house, publisher)}"},
-        _desk(publisher, waiting.public_id, uid, lead, story, failing, inquiry) | _more(publisher, agreement, down),
+        | {
+            "login": f"/portal/subscriptions/{_log_in(house, publisher)}",
+            "member": f"/portal/members/{technician.public_id}",
+            "revoke": f"/portal/keys/{key}/revoke",
+        },
+        _desk(publisher, waiting.public_id, uid, lead, story, failing, inquiry)
+        | _more(publisher, agreement, down)
+        | {
+            "staff-member": f"/desk/users/{editor.public_id}",
+            "letter": f"/desk/letters/{letter}",
+            "revoke": f"/desk/publishers/{publisher.public_id}/credentials/{key}/revoke",
+        },
     )
 
 
@@ -91,6 +107,9 @@ def _portal(subscription: str, uid: str, lead: str, killed: str, receipt: str) -
         "keys": "/portal/keys",
         "subscriptions": "/portal/subscriptions",
         "subscribe": "/portal/subscriptions/new/wordpress",
+        "subscribe-webhook": "/portal/subscriptions/new/webhook",
+        "subscribe-email": "/portal/subscriptions/new/email",
+        "subscribe-sftp": "/portal/subscriptions/new/sftp",
         "subscription": f"/portal/subscriptions/{subscription}",
         "remove": f"/portal/subscriptions/{subscription}/remove",
         "deliveries": "/portal/deliveries",
@@ -104,6 +123,9 @@ def _portal(subscription: str, uid: str, lead: str, killed: str, receipt: str) -
         "terms": "/portal/terms",
         "application": "/portal/application",
         "account": "/account/",
+        "password": "/account/password",
+        "second-factor": "/account/second-factor",
+        "prove": "/account/prove",
     }
 
 
@@ -140,6 +162,10 @@ def _more(publisher: Publisher, agreement: str, down: str) -> dict[str, str]:
         "agreement": f"/desk/publishers/{publisher.public_id}/agreements/new",
         "agreement-term": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/term",
         "agreement-end": f"/desk/publishers/{publisher.public_id}/agreements/{agreement}/end",
+        "phone-list": f"/desk/publishers/{publisher.public_id}/phone-list",
+        "suspend": f"/desk/publishers/{publisher.public_id}/suspend",
+        "not-acknowledged": "/desk/acknowledgements",
+        "remove-source": "/desk/sources/newsroom.example/remove",
         "reported": "/desk/pages",
         "restore": f"/desk/stories/{down}/restore",
         "down": f"/desk/stories/{down}",
@@ -205,7 +231,7 @@ def _log_in(house: House, publisher: Publisher) -> str:
         try_logins.hold_until_login(session, held, actor="mara@courier.example", at=at)
         trial = try_out.trials_of(session, held)[0]
         trial.due_at, trial.finished_at, trial.outcome, trial.reason = None, at, "refused", "http-401"
-        held.state_reason = f"{try_logins.FAILED}http-401"
+        held.state_reason = f"{try_logins.FAILED}it answered with status 401"
         return held.public_id
 
 

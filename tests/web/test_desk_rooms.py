@@ -29,6 +29,7 @@ from syndicator.house import House
 from syndicator.jobs import JOBS, Timetable
 from syndicator.operations import audit
 from syndicator.operations.desk_figures import attempts_by_day, tally_attempts, top_stories
+from syndicator.operations.inquiries import ask
 from syndicator.operations.order_jobs import list_jobs, take_orders
 from syndicator.operations.publish import publish_story
 from syndicator.outbound import Outbound
@@ -406,3 +407,32 @@ def test_reported_pages_and_their_faults_are_seen_by_story_and_all_together(
     faults = admin.get("/desk/pages?show=faults").text
     assert "The notice is missing." in faults
     assert "All there." not in faults
+
+
+def test_the_first_page_counts_what_waits_and_leads_there_each_role_to_its_own(
+    app: Flask, house: House, desk: Desk, newsroom: Newsroom
+) -> None:
+    Applicants(house).submitted()
+    with house.sessions.begin() as session:
+        asked = {"name": "Ann", "email": "a@film.example", "organisation": "", "subject": "Film", "words": "?", "address": ""}
+        ask(session, house, **asked, at=house.clock())
+    subscription = desk.subscription(desk.publisher())
+    story = newsroom.publish("Wrong")
+    newsroom.kill(story, "It was false.")
+    with house.sessions.begin() as session:
+        lost = session.scalars(select(Delivery).where(Delivery.subscription_id == subscription.id).limit(1)).one()
+        lost.state, lost.settled_at, lost.next_attempt_at = DeliveryState.GIVEN_UP, house.clock(), None
+    people = People(app, house)
+
+    def tiles(role: StaffRole) -> dict[str, str]:
+        page = shown(people.signed_in(people.user(f"{role}@desk.example", staff=role)).get("/desk/"))
+        return {" ".join(tile.text_content().split()): tile.get("href") for tile in page.xpath("//ul[@class='counts']//a")}
+
+    everything, editors, licensing = tiles(StaffRole.ADMIN), tiles(StaffRole.EDITOR), tiles(StaffRole.LICENSING)
+    assert everything["1 Applications that wait"] == "/desk/applications"
+    assert everything["1 Open inquiries"] == "/desk/inquiries?state=open"
+    assert everything["1 Kills and corrections not acknowledged"] == "/desk/acknowledgements"
+    assert everything["1 Deliveries given up in 3 days"] == "/desk/deliveries?state=given_up"
+    assert editors | licensing == everything
+    assert not [words for words in editors if re.search("Applications|inquiries|publishers", words)]
+    assert not [words for words in licensing if re.search("sources|jobs", words)]

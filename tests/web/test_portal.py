@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from email import message_from_bytes, policy
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
@@ -13,12 +15,17 @@ from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.agreements import Take, Way
 from syndicator.domain.audit import AuditEntry
 from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
-from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.letters import Letter
+from syndicator.domain.publishers import MOST_NETWORKS, Publisher, PublisherState
 from syndicator.domain.receipts import Receipt
 from syndicator.domain.stories import Rights
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
 from syndicator.operations.keys import find_key, find_token
+from syndicator.operations.render_feeds import render_stale
+from syndicator.operations.try_logins import try_due
+from syndicator.operations.try_out import MOST_AN_HOUR
+from syndicator.outbound import Outbound
 from tests.clocks import HandClock
 from tests.conftest import BASE_URL
 from tests.desk import Desk
@@ -40,6 +47,13 @@ def ours(desk: Desk) -> Publisher:
 def owner(app: Flask, house: House, ours: Publisher) -> Browser:
     people = People(app, house)
     return people.signed_in(people.member(ours, MemberRole.OWNER, "owner@ours.example"))
+
+
+def make_address(owner: Browser, house: House) -> str:
+    """The path of a private feed's RSS document, with a fresh token in it."""
+    made = owner.post("/portal/feeds/partners/tokens").text
+    render_stale(house)
+    return str(urlsplit(re.findall(r"https://\S+/f/syn_feed_\w+/partners\.rss", made)[0]).path)
 
 
 def make_key(owner: Browser, name: str = "CMS import") -> str:
@@ -126,7 +140,7 @@ def test_a_settled_delivery_shows_its_attempts_and_is_sent_again(
         delivery.state, delivery.next_attempt_at, delivery.last_reason = DeliveryState.GIVEN_UP, None, "http-500"
     page = owner.get("/portal/deliveries?state=given_up").text
     assert uid in page
-    assert "http-500" in page
+    assert "it answered with status 500" in page
     assert owner.post(f"/portal/deliveries/{uid}/replay").status_code == 303
     assert desk.owed(subscription)[0].state is DeliveryState.OWED
     assert uid not in owner.get("/portal/deliveries?state=given_up").text
@@ -186,7 +200,7 @@ def test_why_tells_what_decides_and_nothing_of_a_story_one_may_not_know(
     page = owner.get(f"/portal/why?story={house.config.site.base_url}/stories/{story}/river-gauges-go-live").text
     assert "may be taken now" in page
     assert subscription.endpoint.split("/")[2] in page
-    assert ">latest" in page or "latest" in page
+    assert "Latest stories by webhook" in page
     for unknown in (secret, "nothing", "x" * 3000):
         page = owner.get("/portal/why", query_string={"story": unknown}).text
         assert "We know of no such story" in page
@@ -335,3 +349,61 @@ def test_no_receipt_is_given_to_who_may_not_take_the_story(
     assert owner.post(f"/portal/stories/{story}/receipt").status_code == 403
     with house.sessions() as session:
         assert session.scalars(select(Receipt)).all() == []
+
+
+def test_where_a_key_and_a_feed_address_are_used_from_is_shown(owner: Browser, house: House, app: Flask) -> None:
+    secret = make_key(owner)
+    app.test_client().get("/v1/me", headers={"Authorization": f"Bearer {secret}"}, environ_base={"REMOTE_ADDR": "198.51.100.7"})
+    assert "from 198.51.100.7" in owner.get("/portal/keys").text
+    address = make_address(owner, house)
+    app.test_client().get(address, environ_base={"REMOTE_ADDR": "2001:db8::7"})
+    assert "from 2001:db8::7" in owner.get("/portal/feeds").text
+
+
+def test_a_feed_address_that_is_read_from_many_places_is_told_once_a_day(
+    owner: Browser, house: House, app: Flask, clock: HandClock, ours: Publisher
+) -> None:
+    """Reliability, section 2: whoever has the address has the feed, so its owner is told when many seem to have it."""
+    address = make_address(owner, house)
+
+    def read_from(networks: int) -> list[Letter]:
+        for network in range(networks):
+            clock.advance(timedelta(minutes=1))
+            for host in (1, 2):  # two of one network are one
+                app.test_client().get(address, environ_base={"REMOTE_ADDR": f"198.51.{network}.{host}"})
+        with house.sessions() as session:
+            return list(session.scalars(select(Letter).where(Letter.recipient == ours.email)))
+
+    assert read_from(MOST_NETWORKS) == []
+    assert "from many networks" not in owner.get("/portal/feeds").text
+    [letter] = read_from(MOST_NETWORKS + 3)
+    assert "read from many places" in letter.subject
+    assert "from many networks today" in owner.get("/portal/feeds").text
+    clock.advance(timedelta(days=1))
+    assert "from many networks" not in owner.get("/portal/feeds").text
+    assert len(read_from(MOST_NETWORKS + 1)) == 2
+
+
+def test_a_test_by_mail_comes_as_stories_will_and_the_page_says_so(owner: Browser, house: House, ours: Publisher) -> None:
+    owner.post("/portal/subscriptions/new/email", {"feed": "latest", "endpoint": ours.email, "frequency": "instant"})
+    with house.sessions() as session:
+        page = f"/portal/subscriptions/{session.scalars(select(Subscription.public_id)).one()}"
+    assert "Send a test" in owner.get(page).text
+    assert owner.post(f"{page}/test").status_code == 303
+    assert "on its way" in owner.get(page).text
+    assert try_due(house, Outbound(house.config.outbound, "test")) == 1
+    assert "accepted" in owner.get(page).text
+    [letter] = (house.config.data_dir / "outbox").iterdir()
+    message = message_from_bytes(letter.read_bytes(), policy=policy.default)
+    assert (message["To"], message["List-Id"]) == (ours.email, "latest <latest.wire.example>")
+    assert "This is an example" in message.as_string()
+
+
+def test_a_subscription_is_not_tried_out_without_end(owner: Browser, house: House, ours: Publisher) -> None:
+    owner.post("/portal/subscriptions/new/email", {"feed": "latest", "endpoint": ours.email, "frequency": "instant"})
+    with house.sessions() as session:
+        page = f"/portal/subscriptions/{session.scalars(select(Subscription.public_id)).one()}"
+    for _ in range(MOST_AN_HOUR):
+        assert "An example is on its way" in owner.post(f"{page}/test", follow_redirects=True).text
+        try_due(house, Outbound(house.config.outbound, "test"))
+    assert "wait a while" in owner.post(f"{page}/test", follow_redirects=True).text

@@ -57,7 +57,7 @@ class PublicKey(Answer):
 @api.post("/subscriptions/<public_id>/test")
 @endpoint(202)
 def test_subscription(public_id: str) -> TrialShown:
-    """Have an example sent to a webhook, signed like a delivery, of the type `test`."""
+    """Have an example sent to a webhook, signed like a delivery, of the type `test`, or to a mailbox. Elsewhere we log in."""
     (asker, _), house = require_publisher(Scope.SUBSCRIBE), the_house()
     with house.sessions.begin() as session:
         return _shown(try_out.ask_for_trial(session, mine(session, public_id), actor=asker.actor, at=house.clock()))

@@ -1,7 +1,7 @@
 """Charts of the desk's first page as SVG. Each stands in an <img>, so nothing in it runs; a table of the figures stands beside.
 
-A chart has addresses of its own for light and dark screens. Its styles are inside the file, for which alone the policy allows
-them.
+A chart has addresses of its own for light and dark screens, and for narrow ones. Its styles are inside the file, for which alone
+the policy allows them.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ COLOURS = {"accepted": "#3c8d5a", "deferred": "#c98a1b", "refused": "#b6373a"}
 OTHERS = ("#4a78a8", "#c98a1b", "#3c8d5a", "#8a63a8", "#b6373a", "#6b7a85")  # for series without a meaning of their own
 MOST_FEEDS = len(OTHERS) - 1
 MOST_TICKS = 6
+NARROW_LABELS = 4  # on a phone every fourth day is named
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,15 @@ CHARTS = {"deliveries": deliveries_chart, "polls": polls_chart, "ages": ages_cha
 def chart_image(name: str) -> ResponseReturnValue:
     if name not in CHARTS:
         raise NotFound(f"there is no chart {name!r}")
-    answer = Response(draw(CHARTS[name](), dark=request.args.get("on") == "dark"), content_type="image/svg+xml")
+    chart = CHARTS[name]()
+    image = draw(chart, dark=request.args.get("on") == "dark", narrow="narrow" in request.args)
+    answer = Response(image, content_type="image/svg+xml")
     answer.headers["Content-Security-Policy"] = POLICY
     return answer
 
 
-def draw(chart: Chart, *, dark: bool) -> bytes:
-    """Draw stacked bars for several series, plain bars for one; equal figures give equal bytes."""
+def draw(chart: Chart, *, dark: bool, narrow: bool = False) -> bytes:
+    """Draw stacked bars for several series, plain bars for one; equal figures give equal bytes. `narrow` is for a phone."""
     colours = tuple(COLOURS.get(name, OTHERS[place % len(OTHERS)]) for place, name in enumerate(chart.series))
     style = Style(
         background="transparent",
@@ -121,8 +124,8 @@ def draw(chart: Chart, *, dark: bool) -> bytes:
     marks = ticks(max(map(sum, zip(*chart.series.values(), strict=True)), default=0))
     drawing = kind(
         style=style,
-        width=720,
-        height=360,
+        width=400 if narrow else 720,
+        height=320 if narrow else 360,
         js=(),
         disable_xml_declaration=True,
         show_legend=len(chart.series) > 1,
@@ -142,6 +145,8 @@ def draw(chart: Chart, *, dark: bool) -> bytes:
             drawing.add(name, list(reversed(values)))
     else:
         drawing.x_labels = list(chart.labels)
+        if narrow:
+            drawing.x_labels_major_every, drawing.show_minor_x_labels = NARROW_LABELS, False
         for name, values in chart.series.items():
             drawing.add(name, list(values))
     image: bytes = drawing.render(is_unicode=False)

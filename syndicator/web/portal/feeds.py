@@ -26,7 +26,7 @@ def feeds_page() -> ResponseReturnValue:
     feeds = [
         (feed, decide_feed(viewer, feed, at), [each for each in tokens if each.feed == feed.name]) for feed in house.catalogue
     ]
-    return render_template("portal/feeds.html", feeds=feeds)
+    return render_template("portal/feeds.html", feeds=feeds, at=at)
 
 
 @portal.post("/feeds/<name>/tokens")

@@ -93,8 +93,8 @@ def try_subscription(subscription_id: str) -> ResponseReturnValue:
     def ask(session: Session, found: Subscription) -> str:
         try_out.ask_for_trial(session, found, actor=actor(), at=the_house().clock())
         if found.channel.logs_in:
-            return "We log in there within seconds. Load this page again to see how it went."
-        return "An example is on its way. Load this page again in a few seconds to see what your server answered."
+            return "We log in there within seconds; the page shows how it went."
+        return "An example is on its way; the page shows what became of it."
 
     return _do(subscription_id, ask)
 

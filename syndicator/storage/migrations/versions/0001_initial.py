@@ -340,6 +340,7 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_from", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_api_keys_publisher_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("public_id", name=op.f("uq_api_keys_public_id")),
@@ -420,6 +421,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_used_from", sa.String(length=64), nullable=False),
+        sa.Column("networks", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.ForeignKeyConstraint(["publisher_id"], ["publishers.id"], name=op.f("fk_feed_tokens_publisher_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feed_tokens")),
         sa.UniqueConstraint("public_id", name=op.f("uq_feed_tokens_public_id")),
@@ -940,6 +943,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("remind_at IS NOT NULL"),
     )
     op.create_index("ix_acknowledgements_event", "acknowledgements", ["event_seq"], unique=False)
+    op.create_index(
+        "ix_acknowledgements_pending",
+        "acknowledgements",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("acknowledged_at IS NULL AND overtaken IS 0"),
+        postgresql_where=sa.text("acknowledged_at IS NULL AND NOT overtaken"),
+    )
     op.create_table(
         "deliveries",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -1086,6 +1097,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("state = 'owed'"),
     )
     op.drop_table("deliveries")
+    op.drop_index(
+        "ix_acknowledgements_pending",
+        table_name="acknowledgements",
+        sqlite_where=sa.text("acknowledged_at IS NULL AND overtaken IS 0"),
+        postgresql_where=sa.text("acknowledged_at IS NULL AND NOT overtaken"),
+    )
     op.drop_index("ix_acknowledgements_event", table_name="acknowledgements")
     op.drop_index(
         "ix_acknowledgements_due",
