@@ -183,6 +183,8 @@ def test_no_list_and_no_page_tells_of_anothers(app: Flask, world: World) -> None
     for rule in app.url_map.iter_rules():
         if not rule.rule.startswith(("/portal/", "/v1/")) or "GET" not in (rule.methods or set()) or kinds_of(rule):
             continue
+        if rule.rule.startswith("/v1/newsroom/"):
+            continue  # for our own systems
         path = rule.rule.replace("<public_id>", world.ours["story"]).replace("<kind>", "html").replace("<channel>", "webhook")
         path = path.replace("<int(max=2147483647):number>", "1")
         answer = world.ask("GET", path + (f"?story={world.ours['story']}" if path == "/portal/why" else ""))
