@@ -81,7 +81,7 @@ def _claim(session: Session, house: House, *, at: datetime) -> list[Login]:
         trial.due_at, found = at + LEASE, trial.subscription
         credential = house.vault.unlock(found.secret) if found.secret else ""
         if found.channel is ChannelKind.EMAIL:
-            credential = unsubscribe_url(house, found)
+            credential = unsubscribe_url(house, found.public_id)
         uid = trial.public_id
         logins.append(Login(trial.id, uid, found.channel, found.endpoint, found.feed, dict(found.options), credential))
     return logins
