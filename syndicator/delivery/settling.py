@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
 from syndicator.delivery.ledger import KEEP, unclaimed
-from syndicator.domain.deliveries import OWED, Attempt, Delivery, DeliveryState, next_attempt_at, spread_out
+from syndicator.domain.deliveries import LANE_ORDER, OWED, Attempt, Delivery, DeliveryState, Lane, next_attempt_at, spread_out
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
 from syndicator.operations.endpoints import pause_failing, tell_owner
@@ -28,6 +28,7 @@ MASKED_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"
 RESTS_AFTER = 8
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=15)
 TELL_AFTER_TRIES = 4
+PATIENT = (LANE_ORDER[Lane.ORDINARY], LANE_ORDER[Lane.BACKFILL])  # the lanes that wait while an endpoint rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def settle(
             row.next_attempt_at = None  # until it is resumed
         _judge_endpoint(session, house, row.subscription, row, outcome, at, chance)
     session.flush()
+    for subscription in {row.subscription for row in rows.values()}:
+        _put_off(session, subscription, at)
     _drop_overtaken(session, {row.story_id for row in places.values()}, at)
     return [row for row in rows.values() if row.state is DeliveryState.GIVEN_UP]
 
@@ -130,6 +133,10 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     for subscription in session.scalars(warned):
         tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
     session.flush()
+    rested = select(Subscription.id).where(Subscription.id.in_(working), Subscription.resting_until.is_not(None))
+    if awake := session.scalars(rested).all():  # what was put off while it rested goes now
+        owed = update(Delivery).where(Delivery.subscription_id.in_(awake), Delivery.state == OWED, Delivery.lane.in_(PATIENT))
+        session.execute(owed.where(Delivery.next_attempt_at > at).values(next_attempt_at=at), execution_options=KEEP)
     well = update(Subscription).where(Subscription.id.in_(working))
     cleared = {"failing_since": None, "failures_in_row": 0, "resting_until": None}
     session.execute(well.values(last_delivered_at=at, **cleared), execution_options=KEEP)
@@ -198,6 +205,17 @@ def _judge_endpoint(
 def _failing_long(subscription: Subscription, house: House, at: datetime) -> bool:
     limit = timedelta(days=house.config.push.disable_after_days)
     return subscription.failing_since is not None and at - subscription.failing_since >= limit
+
+
+def _put_off(session: Session, subscription: Subscription, at: datetime) -> None:
+    """Make what is owed to an endpoint that rests due when it has rested, so that no claim has to look past it."""
+    until = subscription.resting_until
+    if until is not None and until > at:
+        waits = update(Delivery).where(
+            Delivery.subscription_id == subscription.id, Delivery.state == OWED, Delivery.lane.in_(PATIENT)
+        )
+        waits = waits.where(Delivery.next_attempt_at < until, unclaimed(at))
+        session.execute(waits.values(next_attempt_at=until), execution_options=KEEP)
 
 
 def _drop_overtaken(session: Session, stories: set[int], at: datetime) -> None:

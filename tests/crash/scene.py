@@ -168,6 +168,14 @@ class Scene:
         if self.broker is not None and self.timetable is None:
             self.timetable = self.run((*self.command[:-1], "scheduler"))
 
+    def alive(self) -> bool:
+        """True; raises RuntimeError with its last words when a process has ended that nobody killed."""
+        for process in [*self.workers, *([self.timetable] if self.timetable else [])]:
+            if process.poll() is not None:
+                words = [file.read_text(errors="replace")[-2000:] for file in self.folder.glob("*.log")]
+                raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {words}")
+        return True
+
     def pause(self, seconds: float, count: int | None = None) -> None:
         """Stop the first `count` workers, or all, as a machine that sleeps does, and let them go on."""
         sleepers = self.workers[:count]
@@ -258,7 +266,7 @@ def _wait_for_instant(scene: Scene, house: House, came: int, chance: random.Rand
     if chance.random() < 0.125:
         time.sleep(chance.uniform(0.0, 1.0))
         return
-    wait_until(lambda: len(scene.receiver.received) >= came or owed(house) == 0, PATIENCE_SECONDS)
+    wait_until(lambda: scene.alive() and (len(scene.receiver.received) >= came or owed(house) == 0), PATIENCE_SECONDS)
     time.sleep(chance.uniform(0.0, 0.03))
 
 

@@ -268,6 +268,27 @@ def test_an_endpoint_that_fails_often_rests_and_is_tried_with_one_delivery(desk:
         assert (healed.failures_in_row, healed.resting_until, healed.failing_since) == (0, None, None)
 
 
+def test_what_waits_for_a_resting_endpoint_lies_in_nobodys_way_and_goes_when_a_kill_gets_through(
+    desk: Desk, engine: Engine, clock: HandClock
+) -> None:
+    working: list[bool] = []
+    with Receiver(lambda request: Reply(status=200 if working else 500)) as receiver:
+        subscription = desk.subscription(desk.publisher(), endpoint=receiver.url)
+        story = desk.publish(external_id="first").story
+        for number in range(2 * RESTS_AFTER + 6):
+            desk.publish(external_id=f"story-{number}")
+        engine.drain_due()
+        rows = desk.owed(subscription)
+        with desk.house.sessions() as session:
+            until = session.get_one(Subscription, subscription.id).resting_until
+        assert until is not None
+        assert all(row.next_attempt_at is not None and row.next_attempt_at >= until > clock() for row in rows)
+        working.append(True)
+        desk.kill(story)
+        engine.drain_due()
+    assert {row.state for row in desk.owed(subscription)} == {DeliveryState.DELIVERED, DeliveryState.SUPERSEDED}
+
+
 def test_an_endpoint_that_asks_to_wait_is_sent_nothing_else_meanwhile(desk: Desk, engine: Engine, clock: HandClock) -> None:
     full = [True]
     with Receiver(lambda request: Reply(status=429, headers=(("Retry-After", "120"),)) if full else Reply()) as receiver:
