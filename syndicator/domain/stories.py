@@ -167,6 +167,7 @@ class Story(Base):
     pubstatus: Mapped[PubStatus] = mapped_column(choice(PubStatus), default=PubStatus.USABLE)
     rights: Mapped[Rights] = mapped_column(choice(Rights))
     version_number: Mapped[int] = mapped_column(default=1)
+    source_hash: Mapped[str] = mapped_column(String(64), default="")  # of what its source said last, which no correction is
     published_at: Mapped[datetime]  # when readers first could have it: the source's time, or the release
     updated_at: Mapped[datetime]  # of the current version
     embargoed_until: Mapped[datetime | None]

@@ -72,6 +72,7 @@ def _first_version(session: Session, house: House, source: Source, draft: StoryD
         external_id=draft.external_id,
         rights=draft.rights,
         version_number=1,
+        source_hash=draft.content_hash,
         published_at=held or draft.published_at or at,
         updated_at=at,
         embargoed_until=held,
@@ -92,8 +93,12 @@ def _next_version(
     if story.pubstatus is PubStatus.CANCELED:
         raise StoryKilled(story.uri)
     current = get_version(session, story.id, story.version_number)
-    if current.content_hash == draft.content_hash and not correction_note and not _rescheduled(story, draft, at):
-        return Published(story, "unchanged")
+    if not correction_note:
+        # A source that still says what it said before we corrected the story says nothing new.
+        known = draft.content_hash in {current.content_hash, story.source_hash}
+        story.source_hash = draft.content_hash
+        if known and not _rescheduled(story, draft, at):
+            return Published(story, "unchanged")
     if story.pubstatus is PubStatus.WITHHELD:
         raise Conflict(f"story {story.uri} has been taken down; its source cannot bring it back")
     kind = _adopt(story, draft, at, corrected=bool(correction_note))

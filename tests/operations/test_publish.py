@@ -168,6 +168,20 @@ def test_a_correction_says_what_was_wrong(desk: Desk) -> None:
         assert audit.verify(session) == []
 
 
+def test_a_correction_outlives_a_source_that_still_says_the_old_words(desk: Desk, clock: HandClock) -> None:
+    story = desk.publish().story
+    with desk.house.sessions.begin() as session:
+        correct_story(
+            session, desk.house, story.uri, note="It is 220.", actor="editor", at=clock(), headline="220 gauges go live"
+        )
+    assert desk.publish().outcome == "unchanged"
+    assert desk.publish(headline="220 gauges go live").outcome == "unchanged"  # the source has caught up
+    assert desk.story(story).version_number == 2
+    told = desk.publish(headline="Gauges flooded")
+    assert (told.outcome, told.story.version_number) == ("changed", 3)
+    assert desk.publish().outcome == "changed"
+
+
 def test_a_story_whose_rights_are_withdrawn_is_taken_down(desk: Desk) -> None:
     story = desk.publish().story
     desk.publish(rights=Rights.NONE)

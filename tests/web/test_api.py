@@ -126,6 +126,13 @@ def test_the_newsroom_puts_corrects_and_kills(client: FlaskClient, desk: Desk) -
     assert refused(changed, 409, "killed")
 
 
+def test_the_newsroom_finds_a_story_by_the_key_that_it_was_put_under(client: FlaskClient, desk: Desk) -> None:
+    headers = key_of(desk.house, None)
+    path = "/v1/newsroom/stories/budget%20%20of%202026"
+    assert client.put(path, json=STORY, headers=headers).status_code == 201
+    assert client.post(f"{path}/takedown", json={"reason": "Too early."}, headers=headers).status_code == 202
+
+
 def test_a_publishers_key_is_no_newsroom_key_whatever_its_row_says(client: FlaskClient, desk: Desk) -> None:
     publisher = desk.publisher()
     headers = key_of(desk.house, publisher)

@@ -612,6 +612,7 @@ def upgrade() -> None:
         sa.Column("pubstatus", sa.String(length=20), nullable=False),
         sa.Column("rights", sa.String(length=20), nullable=False),
         sa.Column("version_number", sa.Integer(), nullable=False),
+        sa.Column("source_hash", sa.String(length=64), nullable=False),
         sa.Column("published_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("embargoed_until", sa.DateTime(timezone=True), nullable=True),
