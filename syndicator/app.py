@@ -59,6 +59,7 @@ BLUEPRINTS = (
 def create_app(config: Config, house: House | None = None) -> Flask:
     """Return the WSGI application for `config`; `house` is handed in by those who have opened it already."""
     app = Flask("syndicator.web", static_folder=None)  # pages.py serves the static files
+    app.url_map.merge_slashes = False  # one address for each thing; the others are 404
     secure = config.site.base_url.startswith("https:")
     app.config.update(
         # Only what was just done is told in Flask's own cookie; who is signed in is kept by the server (web/guard.py).

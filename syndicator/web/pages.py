@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import brotli
-from flask import Flask, Response, abort, make_response, render_template, request
+from flask import Flask, Response, abort, make_response, redirect, render_template, request
 from jinja2 import StrictUndefined
 from markupsafe import Markup, escape
+from werkzeug.routing import RequestRedirect
 
 from syndicator.channels.answers import in_words
 from syndicator.house import House
@@ -96,6 +98,7 @@ def furnish(app: Flask, house: House) -> None:
         "asset": lambda name: f"/assets/{assets[name].name}",
     }
     app.add_url_rule("/assets/<name>", "asset", partial(_serve_asset, {asset.name: asset for asset in assets.values()}))
+    app.after_request(_redirect_within)
     app.after_request(partial(_guard, secure=house.config.site.base_url.startswith("https:")))
 
 
@@ -110,6 +113,14 @@ def _serve_asset(assets: dict[str, Asset], name: str) -> Response:
     response.set_etag(f"{name}-{coding}")
     response.make_conditional(request)
     return response
+
+
+def _redirect_within(response: Response) -> Response:
+    """Lead to a final slash by a path alone: werkzeug writes the host that was asked, whoever's it is, into such redirects."""
+    if not isinstance(request.routing_exception, RequestRedirect):
+        return response
+    query = request.query_string.decode("latin-1")
+    return make_response(redirect(f"{quote(request.path)}/{'?' if query else ''}{query}", response.status_code))
 
 
 def _guard(response: Response, *, secure: bool) -> Response:

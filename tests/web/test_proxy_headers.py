@@ -77,6 +77,10 @@ def test_no_claim_changes_an_answer(house: House, desk: Desk, trusted_proxies: i
         "/robots.txt",
         "/license.xml",
         "/v1/feeds",
+        "/desk",  # leads to its final slash
+        "/portal?x=1",
+        "/feeds//latest.rss",
+        "//evil.example/feeds",
     ]
     assert len(CLAIMS) >= 50
     for path in paths:
