@@ -37,14 +37,18 @@ CheckUrl = Callable[[str], CheckedUrl]
 
 
 class WebSub:
-    """A PostChannel. Its parcels carry `feed` and `topic`, and one secret or none."""
+    """A PostChannel. Its parcels carry `feed` and `topic`, and one secret or none. All who take a change get the same bytes,
+    rendered for the first of them."""
+
+    def __init__(self) -> None:
+        self._rendered: dict[str, tuple[Feed, bytes]] = {}  # by format: the frame last sent
 
     def request(self, parcel: Parcel, at: datetime) -> Request:
         """Build the POST of the changed entries to the callback (7), signed when a secret was given (7.1)."""
         if parcel.feed is None:
             raise ValueError(f"delivery {parcel.delivery_id} has no feed to send")
         form = topic_format(parcel.topic)
-        body = RENDERERS[form](parcel.feed)
+        body = self._body(form, parcel.feed)
         hub = parcel.feed.hub_url or f"{parcel.terms.base_url}/hub"
         headers = [("Content-Type", CONTENT_TYPES[form]), ("Link", f'<{hub}>; rel="hub", <{parcel.topic}>; rel="self"')]
         if parcel.secrets:
@@ -53,6 +57,13 @@ class WebSub:
 
     def read(self, answer: Answer, at: datetime) -> Outcome:
         return read_answer(answer, at)
+
+    def _body(self, form: str, feed: Feed) -> bytes:
+        frame, body = self._rendered.get(form, (None, b""))
+        if frame is not feed:  # the same object, as the parcels of one claim share it
+            body = RENDERERS[form](feed)
+            self._rendered[form] = feed, body
+        return body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

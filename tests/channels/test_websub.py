@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
@@ -26,7 +27,7 @@ from syndicator.channels.websub import (
 from syndicator.errors import InvalidRequest
 from syndicator.outbound import Outbound
 from tests.channels.parcels import parcel
-from tests.render.strategies import BASE
+from tests.render.strategies import BASE, entry, feed
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 OUTBOUND = Outbound(config.Outbound(), "Syndicator/test")
@@ -61,6 +62,16 @@ def test_a_delivery_has_the_topics_own_type_and_its_links(form: str, kind: str) 
 def test_a_delivery_reads_as_a_feed() -> None:
     read = feedparser.parse(WebSub().request(parcel(), AT).body)
     assert [entry.id for entry in read.entries] == [parcel().entry.uri]
+
+
+def test_all_who_take_a_change_get_bytes_rendered_once_and_another_change_gets_its_own() -> None:
+    channel, first, other = WebSub(), parcel(), parcel(topic=f"{BASE}/feeds/latest.rss")
+    body = channel.request(first, AT).body
+    assert channel.request(replace(first, delivery_id=8, secrets=("another",)), AT).body is body
+    assert channel.request(other, AT).body == WebSub().request(other, AT).body
+    newer = replace(first, feed=feed((entry(headline="Newer"),)))
+    assert channel.request(newer, AT).body == WebSub().request(newer, AT).body != body
+    assert channel.request(first, AT).body == body
 
 
 def test_the_signature_is_that_of_the_published_vector() -> None:
