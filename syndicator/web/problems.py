@@ -112,8 +112,11 @@ def _refuse_null() -> None:
     """Nothing has a name with a NUL in it, and PostgreSQL does not even let one ask. For forms see guard.py."""
     if "\0" in request.path:
         abort(HTTPStatus.NOT_FOUND)
-    if any("\0" in value for value in request.args.values()):
-        abort(HTTPStatus.BAD_REQUEST, "A value in the address holds a character that no text has.")
+    for name, value in request.args.items(multi=True):
+        if "\0" in value and machine_asks():
+            raise InvalidRequest("holds a character that no text has", name)
+        if "\0" in value:
+            abort(HTTPStatus.BAD_REQUEST, "A value in the address holds a character that no text has.")
 
 
 def machine_asks() -> bool:
