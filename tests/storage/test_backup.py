@@ -176,8 +176,8 @@ def test_a_row_that_points_at_nothing_is_found(sqlite_url: str) -> None:
         driver = connection.connection.cursor()
         driver.execute("PRAGMA foreign_keys=OFF")
         driver.execute(
-            "INSERT INTO feed_tokens (public_id, publisher_id, feed, prefix, secret_hash, created_at)"
-            " VALUES ('t', 404, 'latest', 'p', 'h', '2026-01-01')"
+            "INSERT INTO feed_tokens (public_id, publisher_id, feed, prefix, secret_hash, created_at, last_used_from)"
+            " VALUES ('t', 404, 'latest', 'p', 'h', '2026-01-01', '')"
         )
         driver.execute("PRAGMA foreign_keys=ON")
     assert check(engine) == ["feed_tokens row 1 points at a row of publishers that is not there"]
