@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, insert, select, text
 
 from syndicator.config import Config
-from syndicator.domain.publishers import Publisher, PublisherState
+from syndicator.domain.publishers import FeedToken, Publisher, PublisherState
 from syndicator.domain.stories import Source, SourceKind
 from syndicator.errors import BackupFailed
 from syndicator.house import House
@@ -22,6 +22,7 @@ from syndicator.storage import revision
 from syndicator.storage.backup import backup, check, restore
 from syndicator.storage.engine import open_engine, open_sessions
 from syndicator.vault import open_vault
+from tests.clocks import NOON
 
 EVIDENCE = b"%PDF-1.7 what an applicant gave"
 
@@ -175,10 +176,9 @@ def test_a_row_that_points_at_nothing_is_found(sqlite_url: str) -> None:
     with engine.connect() as connection:
         driver = connection.connection.cursor()
         driver.execute("PRAGMA foreign_keys=OFF")
-        driver.execute(
-            "INSERT INTO feed_tokens (public_id, publisher_id, feed, prefix, secret_hash, created_at, last_used_from)"
-            " VALUES ('t', 404, 'latest', 'p', 'h', '2026-01-01', '')"
-        )
+        orphan = {"public_id": "t", "publisher_id": 404, "feed": "latest", "prefix": "p", "secret_hash": "h", "created_at": NOON}
+        connection.execute(insert(FeedToken).values(orphan))
+        connection.commit()
         driver.execute("PRAGMA foreign_keys=ON")
     assert check(engine) == ["feed_tokens row 1 points at a row of publishers that is not there"]
     engine.dispose()
