@@ -65,6 +65,7 @@ BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
 ERRANDS: tuple[Errands, ...] = (HubRequests(), Trials())
 NOT_MADE = Deferred("not-made")
+UNTRIED = {"busy", "not-started"}  # what the sender says of requests that did not leave
 
 
 def ticks() -> float:
@@ -204,6 +205,7 @@ class Engine:
         if self.talkers.in_flight and not self.sender.in_flight:
             self.talks += self.talkers.finished(seconds)
             seconds = 0.0
+        self.sender.unrecorded = sum(answer.error not in UNTRIED for _, answer in self.answers)
         self.answers += self.sender.pump(min(seconds, 0.02) if self.talkers.in_flight else seconds)
         self.talks += self.talkers.finished()
 
@@ -409,7 +411,7 @@ class Engine:
         held_back = [parcel for parcel, answer in ours if answer.error == "not-started"]
         held_back += [self.under_way[talk.key] for talk in talks if talk.outcome is None and talk.key in self.under_way]
         self._give_back(held_back, None)
-        tried = [(parcel, answer) for parcel, answer in ours if answer.error not in {"busy", "not-started"}]
+        tried = [(parcel, answer) for parcel, answer in ours if answer.error not in UNTRIED]
         results = [self._judge(parcel, answer, at) for parcel, answer in tried]
         results += [
             Result(talk.key, talk.outcome, Answer(status=0, duration_ms=talk.duration_ms))

@@ -57,7 +57,9 @@ class Sender:
     slow lane, a quarter of the places, until it answers quickly again. More than `backlog` waiting requests should not be
     submitted: `room()` says how many may. One host may fill half of that room, or an eighth of the whole; slow hosts together a
     quarter. What is too much is answered `busy` and was not tried. What is urgent is always taken, and goes before all that
-    waits. `may_start` is asked for each key just before its request leaves; one that may not is answered `not-started`.
+    waits. `may_start` is asked for each key just before its request leaves; one that may not is answered `not-started`. What was
+    answered keeps its place until it is handed back, and then while it is counted in `unrecorded`: a crash repeats no more than
+    there are places.
     """
 
     def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
@@ -82,6 +84,8 @@ class Sender:
         self._polled: set[int] = set()
         self._timer_at: float | None = None
         self.may_start: Callable[[int], bool] = lambda _key: True
+        self.unrecorded = 0
+        self._answered = 0  # of those that wait to be handed back
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -136,7 +140,7 @@ class Sender:
             self._collect()
             if monotonic() >= limit:
                 self._start_waiting()
-                finished, self._finished = self._finished, []
+                finished, self._finished, self._answered = self._finished, [], 0
                 return finished
 
     @property
@@ -176,7 +180,7 @@ class Sender:
     def _start_waiting(self) -> None:
         for slow, places in ((False, self._concurrency), (True, self._slow_places)):
             lane = self._lanes[slow]
-            while lane and len(lane.under_way) < places:
+            while lane and len(lane.under_way) + self._answered + self.unrecorded < places:
                 host = lane.next()
                 host.lined_up = False
                 if host.waiting and (host.name in self._slow_hosts) is slow:
@@ -305,6 +309,7 @@ class Sender:
         self._line_up(host)
         self._forget_if_idle(host)
         self._finished.append((wire.job.key, replace(answer, duration_ms=int(seconds * 1000))))
+        self._answered += 1
         wire.unload()
         self._idle.append(wire)
 

@@ -376,6 +376,23 @@ def test_what_waits_can_be_taken_back_and_what_has_left_cannot(sender: Sender) -
         assert sender.in_flight == 0
 
 
+def test_an_answer_that_is_not_recorded_keeps_its_place() -> None:
+    """So a crash repeats no more than there are places, however slow the database is."""
+    sender = Sender(outbound(), concurrency=8, per_host=8)
+    with Receiver(hosts=4) as receiver:
+        for key in range(12):
+            sender.submit(key, post(receiver.urls[key % 4]))
+        unrecorded: list[tuple[int, Answer]] = []
+        while len(unrecorded) < 8:
+            sender.unrecorded = len(unrecorded)
+            unrecorded += sender.pump(0.5)
+        sender.unrecorded = len(unrecorded)
+        assert (sender.pump(0.05), len(receiver.received)) == ([], 8)
+        sender.unrecorded = 0
+        drive(sender, 4)
+    sender.close()
+
+
 def test_closing_breaks_off_what_is_under_way(sender: Sender) -> None:
     with Receiver(lambda request: Reply(hang=True)) as receiver:
         sender.submit(1, post(receiver.url))
