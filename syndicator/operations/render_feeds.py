@@ -73,7 +73,7 @@ def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> l
     Returns the names of the feeds that changed.
     """
     lock_places(session)
-    states = {state.feed: state for state in session.scalars(select(FeedState).with_for_update())}
+    states = {state.feed: state for state in session.scalars(select(FeedState).order_by(FeedState.feed).with_for_update())}
     seq = last_value(session, "events")
     changed = []
     for definition in catalogue:
@@ -244,6 +244,7 @@ def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:
         sealed = not overfull(session, definition)
     if state.frame_hash != frame or not sealed:
         with house.sessions.begin() as session:
+            lock_places(session)  # before any feed's row, as who starts up and who announces do
             _notice_new_frame(session, definition, frame, at=house.clock())
             sealed = seal(session, definition, at=house.clock())
     archives = _write_archives(house, definition)

@@ -19,9 +19,12 @@ from syndicator.delivery.ledger import PER_SUBSCRIPTION, claim_due
 from syndicator.delivery.settling import RESTS_AFTER, rest_after
 from syndicator.documents import public_folder, read_document
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, next_attempt_at, spread_out
+from syndicator.domain.feeds import FeedState
 from syndicator.domain.subscriptions import HubRequest, Subscription, Trial
 from syndicator.house import House, open_house
 from syndicator.jobs import JOBS
+from syndicator.operations.archives import lock_places
+from syndicator.operations.render_feeds import render_stale
 from syndicator.operations.tidy import mend_schedule
 from syndicator.operations.try_out import ask_for_trial
 from syndicator.outbound import open_outbound
@@ -29,6 +32,8 @@ from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.receiver import Receiver, Reply
+
+WAITING_FOR_LOCKS = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
 class Ticks:
@@ -378,6 +383,24 @@ def test_no_second_sees_more_than_a_tenth_of_a_crowd_that_failed_together(clock:
         assert max(seconds.values()) <= 100
 
 
+def test_who_starts_up_and_who_renders_do_not_lock_each_other_out(config: Config, clock: HandClock, postgresql_url: str) -> None:
+    house = open_house(config.model_copy(update={"database": Database(url=postgresql_url)}), clock)
+    Desk(house).publish()
+    render_stale(house, everything=True)
+    with house.sessions.begin() as session:
+        session.execute(update(FeedState).values(frame_hash="of another release"))
+    with ThreadPoolExecutor(1) as thread, house.sessions.begin() as starting:
+        lock_places(starting)
+        work = thread.submit(render_stale, house, everything=True)
+        with house.engine.connect() as connection:
+            looking = connection.execution_options(isolation_level="AUTOCOMMIT")
+            while not looking.scalar(WAITING_FOR_LOCKS):
+                assert not work.done(), work.result()
+        starting.execute(select(FeedState).with_for_update())
+        starting.commit()
+        assert work.result(30)
+
+
 def test_a_deadlock_with_somebody_else_is_tried_again_and_sends_nothing_twice(
     config: Config, clock: HandClock, postgresql_url: str
 ) -> None:
@@ -390,10 +413,9 @@ def test_a_deadlock_with_somebody_else_is_tried_again_and_sends_nothing_twice(
         other.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # so that the engine is the one that is broken off
         other.execute(select(Subscription.id).where(Subscription.id == subscription.id).with_for_update())
         work = thread.submit(settled, desk, engine)
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
         with house.engine.connect() as connection:
             looking = connection.execution_options(isolation_level="AUTOCOMMIT")
-            while not looking.scalar(waiting):
+            while not looking.scalar(WAITING_FOR_LOCKS):
                 assert not work.done(), work.result()
         other.execute(select(Delivery.id).where(Delivery.subscription_id == subscription.id).with_for_update())
         other.commit()
