@@ -15,7 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,10 @@ POLLING_SECONDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """`turns`: in how many something was rendered, which is the most that any one feed was; `renders`: of all feeds."""
+    """Renders of the one feed that was rendered most often, and of all feeds."""
 
-    turns: int
-    renders: int
+    of_one: int
+    of_all: int
     stories_per_second: float
     asked: Asked
 
@@ -98,7 +99,7 @@ def _burst(house: House, engine: Engine, url: str, numbers: list[int]) -> Burst:
     took = time.monotonic() - began
     poller.join()
     did = engine.did()
-    return Burst(did["turns"], did["renders"], len(numbers) / took, polls[0])
+    return Burst(did["of_one"], did["of_all"], len(numbers) / took, polls[0])
 
 
 def _figure(house: House, bursts: dict[str, list[Burst]]) -> Figure:
@@ -109,14 +110,14 @@ def _figure(house: House, bursts: dict[str, list[Burst]]) -> Figure:
     return Figure(
         goal_id="P10",
         what=f"renders of a feed, {STORIES} stories at once, 64 pollers",
-        value=max(burst.turns for burst in everyone),
+        value=max(burst.of_one for burst in everyone),
         unit="renders",
         floor=10,
         goal=3,
         more_is_better=False,
         beside={
             "stories": f"{statistics.median(burst.stories_per_second for burst in everyone):,.0f}/s committed",
-            f"renders of {feeds} feeds": f"{max(burst.renders for burst in everyone)} in all",
+            f"renders of {feeds} feeds": f"{max(burst.of_all for burst in everyone)} in all",
             "polls meanwhile": f"{polls['ours']}/s",
             "nginx on a file that does not change": f"{polls['nginx']}/s",
             "feedgen at each request": f"{polls['naive']}/s, {renders:,.0f} renders",
@@ -134,15 +135,21 @@ def run_engine(file: Path) -> None:
     engine = newsroom.engine_of(file)
     asked, ended = threading.Semaphore(0), threading.Event()
     threading.Thread(target=_listen, args=[asked, ended], daemon=True).start()
-    rendered: list[int] = []
-    engine.pace = Pace(engine.ticks)
+    counts: Counter[str] = Counter()
+
+    class Counting(Pace):
+        def rendered(self, names: Sequence[str]) -> None:
+            counts.update(names)
+            Pace.rendered(self, names)
+
+    engine.pace = Counting(engine.ticks)
     while not ended.is_set():
-        rendered.append(engine.turn(0.1).rendered)
+        engine.turn(0.1)
         with reading(house.sessions) as session:
             done = not stale_feeds(session)
         if done and asked.acquire(blocking=False):
-            print(json.dumps({"turns": sum(map(bool, rendered)), "renders": sum(rendered)}), flush=True)
-            rendered.clear()
+            print(json.dumps({"of_one": max(counts.values(), default=0), "of_all": counts.total()}), flush=True)
+            counts.clear()
 
 
 def _listen(asked: threading.Semaphore, ended: threading.Event) -> None:

@@ -30,6 +30,7 @@ CODINGS = ("br", "gzip", "identity")  # as we like them best: the fewest bytes f
 SHARED_SECONDS = 30  # how long a cache of many may keep a document, so that a kill is seen; readers' own keep it as long as `ttl`
 STALE_SECONDS = 30  # and how much longer it may show the old one while it fetches the new one (RFC 5861)
 MAX_FIELD_BYTES = 8192  # a longer request header field is read as if it were not there
+SIGN_BYTES = 8
 MOST_FORMER = 200  # validators of the last fifty documents that stood in the place of this one
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(/[a-z0-9][a-z0-9-]{0,62}){0,3}\.[a-z]{2,5}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -135,8 +136,10 @@ def write_document(folder: Path, key: str, document: Document, *, at: datetime |
         document = replace(document, updated=max(document.updated, min(newer, at)))
     document = replace(document, updated=document.updated.replace(microsecond=0))
     if before is not None and before.document == document:
+        note_change(folder)  # whoever wrote it may have died before saying so
         return False
     _put(path, _pack(document, before), document.updated)
+    note_change(folder)
     return True
 
 
@@ -144,6 +147,7 @@ def copy_document(folder: Path, key: str, packed: bytes) -> None:
     """Put a copy of another machine's document in the place of the one at `key`; raises DamagedDocument for what is none."""
     path = document_path(folder, key)
     _put(path, packed, unpack(packed, path).updated)
+    note_change(folder)
 
 
 def _put(path: Path, packed: bytes, updated: datetime) -> None:
@@ -182,7 +186,26 @@ def remove_document(folder: Path, key: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     _sync_folder(path.parent)
+    note_change(folder)
     return True
+
+
+def note_change(folder: Path) -> None:
+    """Tell every process of this machine that reads documents of `folder` that one of them has changed."""
+    sign = open_sign(folder)
+    try:
+        os.pwrite(sign, os.urandom(SIGN_BYTES), 0)
+    finally:
+        os.close(sign)
+
+
+def open_sign(folder: Path) -> int:
+    """Open the file whose bytes are others after each change in `folder`; returns its descriptor."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    sign = os.open(folder / ".changed", os.O_RDWR | os.O_CREAT, 0o640)
+    if os.fstat(sign).st_size < SIGN_BYTES:
+        os.ftruncate(sign, SIGN_BYTES)
+    return sign
 
 
 def unpack(packed: bytes, path: Path) -> Stored:

@@ -26,7 +26,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 TARGET = "syndicator.web.wsgi:application"
 COMMANDS = ("web", "worker", "scheduler")
-THREADS = 40  # per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one
+# Per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one. Not many more, since
+# threads that want the interpreter at once make each other slow: with twice as many the slowest polls took twice as long.
+THREADS = 20
 BACKLOG = 4096
 CONNECTIONS = 8192  # per worker: idle and slow ones cost a descriptor and a buffer, no thread
 HEADER_TIMEOUT_MS = 10_000  # for a whole request header, and for a kept connection that stays silent

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from syndicator import __version__
 from syndicator.catalogue import Catalogue
-from syndicator.documents import Document, document_path, private_folder, public_folder, write_document
+from syndicator.documents import Document, document_path, note_change, private_folder, public_folder, write_document
 from syndicator.domain.feeds import CONTENT_TYPES, TOMBSTONE_DAYS, FeedArchive, FeedDefinition, FeedEntry, FeedState, selects
 from syndicator.domain.stories import PubStatus, Story
 from syndicator.errors import SyndicatorError
@@ -350,6 +350,7 @@ def _sweep(house: House) -> None:
         for file in _known_files(folder):
             if not _belongs(house, folder.name, file.name.partition(".")[0]):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
+        note_change(folder)
     if on_many_machines(house):
         with house.sessions.begin() as session:
             forget_shared(session, lambda access, name: not _belongs(house, access, name))

@@ -1,23 +1,27 @@
 """The byte layer: WSGI in front of Flask that answers polls of public feed documents from memory.
 
-A poll costs one `stat` (is the file still the one in memory?) and two look-ups in dictionaries. What is looked up was made by
-`documents.answer`, which alone knows HTTP; this file only remembers. No database, no rendering, no parsing of a field
-seen before. Everything that is not a public feed document is handed to the application.
+A poll costs a look at eight shared bytes (has any document changed?) and two look-ups in dictionaries. Only after a change, and
+once a second in case somebody changed files by hand, is a file's stamp compared: a system call at each poll would hand the
+interpreter from thread to thread. What is looked up was made by `documents.answer`, which alone knows HTTP; this file only
+remembers. No database, no rendering, no parsing of a field seen before. Everything that is not a public feed document is handed
+to the application.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import re
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from syndicator.documents import DamagedDocument, Stored, answer, unpack
+from syndicator.documents import SIGN_BYTES, DamagedDocument, Stored, answer, open_sign, unpack
 from syndicator.reasons import Reason
 from syndicator.web.refusal import refuse
 
@@ -30,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FEED_PATH = re.compile(r"/feeds/([a-z0-9][a-z0-9-]{0,62}(?:/archive/[1-9][0-9]{0,5})?\.(?:rss|atom|json))")
 MAX_CACHE_BYTES = 64 * 1024 * 1024  # of document bodies, in one web process
+LOOK_SECONDS = 1.0
 MAX_REMEMBERED = 64  # different sets of request fields per document; browsers and readers use a handful
 MAX_FIELD_CHARS = 512  # a longer field is answered, not remembered
 SLOWER = "Too many whole documents went to your address. Send the ETag of the last one as If-None-Match: then polling is free."
@@ -46,6 +51,8 @@ class Held:
     name: str
     stamp: Stamp
     stored: Stored
+    sign: int  # what stood in the folder's sign when the file was last looked at
+    look_again_at: float  # in ticks
     ready: dict[Fields, Ready] = field(default_factory=dict)
 
     def had_by(self, environ: WSGIEnvironment) -> bool:
@@ -72,12 +79,17 @@ class ByteLayer:
         limits: PollLimits | None = None,
         counts: dict[tuple[str, str, int], int] | None = None,
         feeds: Collection[str] | None = None,
+        ticks: Callable[[], float] = monotonic,
     ) -> None:
+        self.ticks = ticks
         self.app = app
         self.feeds = feeds
         self.limits = limits
         self.folder = str(folder)
         self.counts = {} if counts is None else counts
+        descriptor = open_sign(folder)
+        self._sign = memoryview(mmap.mmap(descriptor, SIGN_BYTES)).cast("Q")
+        os.close(descriptor)
         self._held: dict[str, Held] = {}  # by request path, the oldest first
         self._held_bytes = 0
         self._lock = threading.Lock()
@@ -111,21 +123,29 @@ class ByteLayer:
 
     def _current(self, path: str, held: Held) -> Held | None:
         """Return `held` if its file is still the one we read, else what lies there now."""
+        sign, moment = self._sign[0], self.ticks()
+        if held.sign == sign and moment < held.look_again_at:
+            return held
         try:
             now = os.stat(f"{self.folder}/{held.name}")  # noqa: PTH116  # a Path costs as much as the call
         except OSError:
             self._forget(path)
             return None
-        return held if held.stamp == (now.st_mtime_ns, now.st_ino, now.st_size) else self._load(path, held.name)
+        if held.stamp != (now.st_mtime_ns, now.st_ino, now.st_size):
+            return self._load(path, held.name)
+        held.sign, held.look_again_at = sign, moment + LOOK_SECONDS
+        return held
 
     def _load(self, path: str, name: str) -> Held | None:
         """Read a document into memory; None when there is none that is whole, which the application then answers for."""
         file = Path(self.folder, name)
         self._forget(path)
+        sign, look_again_at = self._sign[0], self.ticks() + LOOK_SECONDS  # before the file is opened, which may change meanwhile
         try:
             with file.open("rb") as handle:
                 now = os.fstat(handle.fileno())
-                held = Held(name, (now.st_mtime_ns, now.st_ino, now.st_size), unpack(handle.read(), file))
+                stamp = (now.st_mtime_ns, now.st_ino, now.st_size)
+                held = Held(name, stamp, unpack(handle.read(), file), sign, look_again_at)
         except OSError:
             return None
         except DamagedDocument as error:

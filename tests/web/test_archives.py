@@ -424,8 +424,8 @@ def test_a_feed_made_private_or_dropped_leaves_no_document_behind(desk: Desk) ->
     with changed.sessions.begin() as session:
         sync_catalogue(session, changed.catalogue, at=changed.clock())
     render_stale(changed, everything=True)
-    assert not list(public.iterdir())
-    assert {file.name for file in private.iterdir()} == {"small", "small.rss", "small.atom", "small.json"}
+    assert not list(public.glob("[!.]*"))
+    assert {file.name for file in private.glob("[!.]*")} == {"small", "small.rss", "small.atom", "small.json"}
     assert (private / "small/archive/1.rss").exists()
 
 

@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from syndicator.documents import Document, answer, read_document, remove_document, write_document
 from syndicator.web import byte_layer
-from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.byte_layer import LOOK_SECONDS, ByteLayer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -78,6 +78,26 @@ def test_a_removed_document_is_gone_at_the_next_poll(layer: ByteLayer, tmp_path:
     assert get(layer).data == b"from the application"
     write_document(tmp_path, "latest.rss", DOCUMENT)
     assert get(layer).status_code == 200
+
+
+def test_what_is_done_to_files_by_hand_is_seen_after_a_second(tmp_path: Path) -> None:
+    write_document(tmp_path, "latest.rss", DOCUMENT)
+    now = [100.0]
+    layer = ByteLayer(behind, tmp_path, ticks=lambda: now[0])
+    assert get(layer).status_code == 200
+    (tmp_path / "latest.rss").unlink()
+    assert get(layer).status_code == 200
+    now[0] += LOOK_SECONDS
+    assert get(layer).data == b"from the application"
+
+
+def test_a_writer_that_died_before_it_told_is_made_up_for_by_the_next(layer: ByteLayer, tmp_path: Path) -> None:
+    assert get(layer).data == DOCUMENT.body
+    newer = replace(DOCUMENT, body=b"<new/>")
+    write_document(tmp_path / "elsewhere", "latest.rss", newer)
+    (tmp_path / "elsewhere" / "latest.rss").replace(tmp_path / "latest.rss")  # in its place, and nobody told
+    assert not write_document(tmp_path, "latest.rss", newer)
+    assert get(layer).data == b"<new/>"
 
 
 def test_a_damaged_document_is_left_to_the_application(

@@ -15,7 +15,7 @@ from lxml import etree
 
 from syndicator.app import create_app
 from syndicator.delivery.engine import Engine
-from syndicator.documents import private_folder, public_folder
+from syndicator.documents import note_change, private_folder, public_folder
 from syndicator.house import House
 from syndicator.operations.keys import create_token
 from syndicator.operations.render_feeds import NotRendered, render_all, render_stale, render_whole
@@ -133,6 +133,7 @@ def test_a_damaged_or_lost_document_is_503_until_it_is_made_anew(desk: Desk, vis
     before = visitor.get(f"/feeds/{key}")
     assert before.status_code == 200
     hurt(public_folder(desk.house.config.data_dir) / key, damage)
+    note_change(public_folder(desk.house.config.data_dir))
     answer = visitor.get(f"/feeds/{key}")
     assert (answer.status_code, answer.headers["Retry-After"], answer.headers["Cache-Control"]) == (503, "5", "no-store")
     while render_stale(desk.house):
