@@ -39,11 +39,11 @@ class Pace:
         return [name for name in stale if name not in resting], seq if shown is None else min(seq, shown)
 
     def rendered(self, names: Sequence[str]) -> None:
-        """Note that the feeds `names` are up to date; one that had hardly rested rests twice as long now."""
+        """Note that the feeds `names` are up to date; one that had hardly rested rests longer now."""
         now = self.ticks()
         for name in names:
             until, pause = self.rests.get(name, (0.0, 0.0))
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS) if now - until < pause else FIRST_PAUSE_SECONDS
+            pause = LONGEST_PAUSE_SECONDS if now - until < pause else FIRST_PAUSE_SECONDS
             self.rests[name] = (now + pause, pause)
 
 
