@@ -155,7 +155,7 @@ def test_a_publisher_comes_from_the_form_to_its_first_story_and_in_the_end_to_a_
 
     # The reviewer asks for more, and the applicant answers in place.
     come_in(desk, served, rita.email)
-    desk.get_by_role("link", name="Applications", exact=True).click()
+    desk.get_by_role("link", name="Publishers", exact=True).click()
     looked_at(desk, "desk-queue")
     desk.get_by_role("link", name="Courier Media").click()
     looked_at(desk, "desk-application")

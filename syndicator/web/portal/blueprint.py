@@ -1,4 +1,4 @@
-"""The portal's blueprint and navigation. A new page is a module that registers views here, and a line in PAGES."""
+"""The portal's blueprint and navigation. A new page is a module that registers views here, and a line in ROOMS."""
 
 from __future__ import annotations
 
@@ -6,24 +6,39 @@ from flask import Blueprint
 
 portal = Blueprint("portal", __name__, url_prefix="/portal", template_folder="../templates")
 
-# Endpoint and words, in the order shown; each person sees those their role may use.
-PAGES = (
-    ("portal.start", "Overview"),
-    ("portal.application_page", "Application"),
-    ("portal.stories_page", "Stories"),
-    ("portal.feeds_page", "Feeds"),
-    ("portal.keys_page", "Keys"),
-    ("portal.subscriptions_page", "Subscriptions"),
-    ("portal.deliveries_page", "Deliveries"),
-    ("portal.why_page", "Why?"),
-    ("portal.acknowledgements_page", "Kills"),
-    ("portal.republications_page", "Pages"),
-    ("portal.use_page", "Use"),
-    ("portal.members_page", "Members"),
-    ("portal.terms_page", "Terms"),
+# Rooms, and in each the endpoint and words of its pages, in the order shown; each person sees those their role may use.
+ROOMS = (
+    ("Overview", (("portal.start", "Overview"),)),
+    (
+        "Stories",
+        (
+            ("portal.stories_page", "All stories"),
+            ("portal.why_page", "Why?"),
+            ("portal.acknowledgements_page", "Kills and corrections"),
+            ("portal.republications_page", "Where they appeared"),
+            ("portal.use_page", "Use"),
+        ),
+    ),
+    (
+        "Receiving",
+        (
+            ("portal.feeds_page", "Feeds"),
+            ("portal.subscriptions_page", "Subscriptions"),
+            ("portal.deliveries_page", "Deliveries"),
+            ("portal.keys_page", "Keys"),
+        ),
+    ),
+    (
+        "Organisation",
+        (
+            ("portal.application_page", "Application"),
+            ("portal.terms_page", "Terms"),
+            ("portal.members_page", "Members"),
+        ),
+    ),
 )
 
 
 @portal.context_processor
 def navigation() -> dict[str, object]:
-    return {"pages": PAGES}
+    return {"rooms": ROOMS}
