@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -92,3 +93,11 @@ def publish(house: House, number: int) -> None:
     with house.sessions.begin() as session:
         source = source_called(session, "benchmark", SourceKind.API)
         publish_story(session, house, source, draft(number), at=house.clock())
+
+
+def correct(house: House, number: int, note: str) -> None:
+    """Correct story `number`, which is out: it is shown and pushed at once, however many were before it."""
+    changed = replace(draft(number), headline=f"Story {number}, {note}")
+    with house.sessions.begin() as session:
+        source = source_called(session, "benchmark", SourceKind.API)
+        publish_story(session, house, source, changed, at=house.clock(), correction_note=note)

@@ -29,8 +29,8 @@ from syndicator.domain.subscriptions import ChannelKind, Subscription, Subscript
 from syndicator.house import House
 from syndicator.operations.render_feeds import render_stale
 
-SUBSCRIBERS = 1000
-STORY_EVERY_SECONDS = 0.5
+SUBSCRIBERS, STORIES = 1000, 60
+EVERY_SECONDS = 0.5
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -44,7 +44,7 @@ def measure(quick: bool) -> list[Figure]:
         urls = {which: server.url for which, server in peers.items()}
         file = newsroom.build(folder)
         house, port, sink = newsroom.enter(file), free_port(), free_port()
-        for number in range(60):
+        for number in range(STORIES):
             newsroom.publish(house, number)
         render_stale(house)
         subscribe(house, sink)
@@ -59,7 +59,7 @@ def measure(quick: bool) -> list[Figure]:
 
 
 def _measure(urls: dict[str, str], house: House, sink: int, rounds: int, seconds: int) -> list[Figure]:
-    numbers = itertools.count(999, 3)  # all of them in Politics
+    numbers = itertools.count(0, 3)  # all of them in Politics
     alone: dict[str, list[Asked]] = {which: [] for which in urls}
     beside: dict[str, list[Asked]] = {which: [] for which in urls}
     pushed = []
@@ -67,7 +67,7 @@ def _measure(urls: dict[str, str], house: House, sink: int, rounds: int, seconds
         for which, url in urls.items():
             alone[which].append(ask(url, seconds, with_tag=True))
             before = _pushes(sink)
-            with _publishing(house, numbers):
+            with _correcting(house, numbers):
                 beside[which].append(ask(url, seconds, with_tag=True))
             pushed.append((_pushes(sink) - before) / seconds)
     kept = {which: _rate(beside[which]) / _rate(alone[which]) for which in urls}
@@ -118,14 +118,15 @@ def subscribe(house: House, sink: int, count: int = SUBSCRIBERS) -> None:
 
 
 @contextlib.contextmanager
-def _publishing(house: House, numbers: itertools.count[int]) -> Iterator[None]:
-    """Publish a story now and then until the end of the block."""
+def _correcting(house: House, numbers: itertools.count[int]) -> Iterator[None]:
+    """Correct a story of another feed than the polled one until the end of the block; corrections wait for nothing."""
     ended = threading.Event()
 
     def go_on() -> None:
         while not ended.is_set():
-            newsroom.publish(house, next(numbers))
-            ended.wait(STORY_EVERY_SECONDS)
+            number = next(numbers)
+            newsroom.correct(house, number % STORIES, f"correction {number}")
+            ended.wait(EVERY_SECONDS)
 
     thread = threading.Thread(target=go_on)
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import threading
@@ -16,6 +17,7 @@ from syndicator.cli.desk import Desk
 from syndicator.operations.render_feeds import render_all
 
 MIRROR_SECONDS = 0.2
+NICE = 5  # of a worker: on a machine that has too little for both, who waits for a page goes before who waits for a push
 log = structlog.stdlib.get_logger(__name__)
 
 
@@ -47,6 +49,7 @@ def worker(context: typer.Context) -> None:
     """Run the delivery engine only."""
     from syndicator.sending import create_engine
 
+    os.nice(NICE)
     desk: Desk = context.obj
     render_all(desk.house)
     engine = create_engine(desk.house)

@@ -65,8 +65,11 @@ def announce(
         stale = update(FeedState).where(FeedState.feed.in_(placement.changed)).values(changed_seq=seq, changed_at=at)
         session.execute(stale)
     if kind not in SILENT:
-        _owe(session, event, at)
-        _supersede(session, event, at)
+        before = select(Event.seq).where(Event.story_id == event.story_id, Event.seq < event.seq).limit(1)
+        first = session.scalar(before) is None
+        _owe(session, event, at, first=first)
+        if not first:
+            _supersede(session, event, at)
         acknowledge.ask(session, event, at=at)
     return event
 
@@ -105,11 +108,12 @@ def _place(
     return Placement(concerned=sorted(shown | held), changed=sorted(shown | held))
 
 
-def _owe(session: Session, event: Event, at: datetime) -> None:
+def _owe(session: Session, event: Event, at: datetime, *, first: bool) -> None:
     """Owe `event` to every subscription that matches now, in one statement.
 
     Those who were owed an earlier event of the story are told of what follows although their feed no longer holds it. What
-    withdraws a story carries no content, so it reaches even prior recipients who are suspended or paused by now.
+    withdraws a story carries no content, so it reaches even prior recipients who are suspended or paused by now. The `first`
+    event of a story has none, and is spared asking for them: it is the one that goes to thousands.
     """
     prior = Subscription.id.in_(select(Delivery.subscription_id).where(Delivery.story_id == event.story_id))
     may_take = or_(
@@ -119,7 +123,7 @@ def _owe(session: Session, event: Event, at: datetime) -> None:
     matching = and_(
         Subscription.state == SubscriptionState.ACTIVE,
         or_(Subscription.lease_until.is_(None), Subscription.lease_until > at),
-        or_(Subscription.feed.in_(event.feeds), prior),
+        Subscription.feed.in_(event.feeds) if first else or_(Subscription.feed.in_(event.feeds), prior),
         may_take,
     )
     if event.embargoed:
@@ -175,9 +179,6 @@ def _embargo_agreed(at: datetime) -> ColumnElement[bool]:
 
 def _supersede(session: Session, event: Event, at: datetime) -> None:
     """Settle older deliveries of the story that nobody is sending just now; one in flight is settled by its own outcome."""
-    before = select(Event.seq).where(Event.story_id == event.story_id, Event.seq < event.seq).limit(1)
-    if session.scalar(before) is None:
-        return
     newer = aliased(Delivery)
     also = select(newer.id).where(newer.event_seq == event.seq, newer.subscription_id == Delivery.subscription_id)
     older = (
