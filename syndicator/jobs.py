@@ -21,7 +21,7 @@ from syndicator.carriers import open_carrier
 from syndicator.channels.email import Email
 from syndicator.clock import utc_now
 from syndicator.delivery.digests import Digests
-from syndicator.delivery.engine import count_to_do
+from syndicator.delivery.engine import LOOK_FOR_DEAD_SECONDS, count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
 from syndicator.delivery.living import Living
 from syndicator.delivery.post_office import PostOffice
@@ -260,6 +260,7 @@ class Timetable:
         for job in JOBS:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
         self._scheduler.add_job(self._take_orders, "interval", seconds=ORDER_SECONDS, id="orders", max_instances=1)
+        self._rung_at = monotonic()
         if house.config.push.executor == "celery":
             self._bell = make_celery(house.config)
             self._scheduler.add_job(self._ring, "interval", seconds=BELL_SECONDS, id="bell", max_instances=1)
@@ -311,8 +312,11 @@ class Timetable:
 
     def _ring(self) -> None:
         try:
-            due = count_to_do(self._house) if self._leads() else 0
-            if due:
+            if not self._leads():
+                return
+            due = count_to_do(self._house)
+            if due or monotonic() - self._rung_at >= LOOK_FOR_DEAD_SECONDS:  # what the dead had claimed is not due yet
+                self._rung_at = monotonic()
                 ring(self._bell, due)
         except Exception:
             log.exception("bell failed")

@@ -2,7 +2,8 @@
 
 The broker carries no work, only a bell: "something is due". A worker that hears it claims from the delivery table and takes turns
 until nothing is due, so a lost, doubled or late message changes nothing, and what a dead worker had claimed comes back by itself.
-The bell is rung by the timetable's leader while something is due; a bell that nobody heard in time is worth nothing and expires.
+The bell is rung by the timetable's leader while something is due, and by each worker when it starts, since what a dead one had
+claimed is due only when somebody looks for the dead; a bell that nobody heard in time is worth nothing and expires.
 
 One worker is one process (pool `solo`): the engine moves hundreds of deliveries at once in its one thread.
 """
@@ -57,7 +58,11 @@ def run_worker(config: Config, engine: Engine) -> None:
     def shutting_down(**_: object) -> None:
         stopping.set()
 
+    def started(**_: object) -> None:
+        ring(app, 0)
+
     signals.worker_shutting_down.connect(shutting_down, weak=False)
+    signals.worker_ready.connect(started, weak=False)
     worker = app.Worker(
         pool="solo",
         concurrency=1,
