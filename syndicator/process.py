@@ -24,7 +24,7 @@ import structlog
 log = structlog.stdlib.get_logger(__name__)
 
 WRONG_USAGE = 2  # the exit status of a command whose settings are wrong: starting it again would not help
-GRACE_SECONDS = 8.0  # from the first SIGTERM to SIGKILL; everything has 10, and on a busy machine our own end takes a part of them
+GRACE_SECONDS = 8.0  # from the first SIGTERM to SIGKILL; everything has 10, and a busy machine takes some to end ourselves
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 STEADY_SECONDS = 60.0  # one that ran this long starts again at once
 WEB_PARENT = "SYNDICATOR_WEB_PARENT"  # tells a web worker whose child it must be
