@@ -16,6 +16,14 @@ USER, PASSWORD = "courier", "correct horse battery staple"
 
 
 class _Accounts(asyncssh.SSHServer):
+    """`connections` gathers those that were made, so that none outlives its server."""
+
+    def __init__(self, connections: list[asyncssh.SSHServerConnection]) -> None:
+        self._connections = connections
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connections.append(conn)
+
     def begin_auth(self, username: str) -> bool:
         return True
 
@@ -38,14 +46,19 @@ def password_server(folder: Path) -> Iterator[PasswordServer]:
     key, loop = asyncssh.generate_private_key("ssh-ed25519"), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    connections: list[asyncssh.SSHServerConnection] = []
 
     async def listen() -> asyncssh.SSHAcceptor:
-        rooted = partial(asyncssh.SFTPServer, chroot=str(folder).encode())
-        return await asyncssh.create_server(_Accounts, "127.0.0.1", 0, server_host_keys=[key], sftp_factory=rooted)
+        rooted, accounts = partial(asyncssh.SFTPServer, chroot=str(folder).encode()), partial(_Accounts, connections)
+        return await asyncssh.create_server(accounts, "127.0.0.1", 0, server_host_keys=[key], sftp_factory=rooted)
 
     async def end(server: asyncssh.SSHAcceptor) -> None:
         server.close()
         await server.wait_closed()
+        for connection in connections:
+            connection.abort()
+            await connection.wait_closed()
+        await asyncio.sleep(0)  # the transports close in the loop's next turn
 
     server = asyncio.run_coroutine_threadsafe(listen(), loop).result(20)
     try:

@@ -245,13 +245,16 @@ def test_a_receipt_may_be_pasted_as_it_came(desk: Desk, client: FlaskClient) -> 
         assert verdict(client, shown)["id"] == told["id"]
 
 
-@pytest.mark.parametrize(
-    "shown", ["rcpt_\x00", "rcpt_' OR 1=1", f"rcpt_{'x' * 200}", "a.b.c", "..", "\x00", "😀", "receipt=", "%00"]
-)
+@pytest.mark.parametrize("shown", ["rcpt_%00", "rcpt_' OR 1=1", f"rcpt_{'x' * 200}", "a.b.c", "..", "😀", "receipt=", "%00"])
 def test_what_is_no_receipt_is_unknown_and_no_fault(desk: Desk, client: FlaskClient, shown: str) -> None:
     told = verdict(client, shown)
     assert (told["valid"], told["reason"]) == (False, "invalid_request")
     assert client.get("/receipts/verify", query_string={"receipt": shown}).status_code == 200
+
+
+def test_a_nul_in_a_receipt_is_refused_before_it_is_looked_up(client: FlaskClient) -> None:
+    for shown in ("rcpt_\x00", "\x00"):
+        assert client.get("/receipts/verify", query_string={"receipt": shown}).status_code == 422
 
 
 def test_the_page_says_whose_receipt_it_is_for_what_and_until_when(desk: Desk, client: FlaskClient) -> None:
