@@ -28,7 +28,7 @@ from syndicator.errors import Conflict, InvalidForm, InvalidRequest, NotFound, T
 from syndicator.house import House
 from syndicator.operations import audit
 from syndicator.operations.accounts import user_called
-from syndicator.operations.letters import read_email, write_letter
+from syndicator.operations.letters import read_email, write_letter, write_note
 from syndicator.operations.links import get_link, lasting, make_link, use_link
 from syndicator.operations.members import add_member
 from syndicator.operations.prove_domains import give_token
@@ -222,17 +222,14 @@ def _new_application(session: Session, publisher: Publisher, answers: Answers, a
 def _tell(session: Session, house: House, application: Application, heading: str, words: str, at: datetime) -> None:
     """Write to the applicant that a step of theirs has been taken."""
     publisher = application.publisher
-    write_letter(
+    write_note(
         session,
         house,
-        "note",
-        to=publisher.email,
+        publisher,
+        f"{heading}: {publisher.name}",
+        words.format(name=publisher.name, page=f"{house.config.site.base_url}/portal/application"),
         at=at,
-        publisher=publisher,
         about=application.public_id,
-        reply_to=house.config.notice.contact_email,
-        heading=f"{heading}: {publisher.name}",
-        words=words.format(name=publisher.name, page=f"{house.config.site.base_url}/portal/application"),
     )
 
 

@@ -19,7 +19,7 @@ from syndicator.operations import audit
 from syndicator.operations.announce import announce
 from syndicator.operations.archives import lock_places, mark_stale
 from syndicator.operations.denials import deny_publisher
-from syndicator.operations.letters import write_letter
+from syndicator.operations.letters import write_note
 from syndicator.operations.subscriptions import cancel_owed
 from syndicator.storage.queries import get_version
 
@@ -88,17 +88,13 @@ def expire_approvals(session: Session, house: House, *, at: datetime) -> int:
                 policy={},
             )
         )
-        write_letter(
+        write_note(
             session,
             house,
-            "note",
-            to=publisher.email,
+            publisher,
+            f"Your approval has ended: {publisher.name}",
+            _ENDED.format(name=publisher.name, page=f"{house.config.site.base_url}/portal/application"),
             at=at,
-            publisher=publisher,
-            about=publisher.public_id,
-            reply_to=house.config.notice.contact_email,
-            heading=f"Your approval has ended: {publisher.name}",
-            words=_ENDED.format(name=publisher.name, page=f"{house.config.site.base_url}/portal/application"),
         )
     for publisher in publishers:
         deny_publisher(session, publisher.id, "the publisher's approval is over", at=at)

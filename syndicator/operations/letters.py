@@ -78,6 +78,24 @@ def write_letter(
     return letter
 
 
+def write_note(
+    session: Session, house: House, publisher: Publisher, heading: str, words: str, *, at: datetime, about: str = ""
+) -> None:
+    """Write `words` to `publisher`'s address; answers go to the licensing team. `about`: the publisher itself unless given."""
+    write_letter(
+        session,
+        house,
+        "note",
+        to=publisher.email,
+        at=at,
+        publisher=publisher,
+        about=about or publisher.public_id,
+        reply_to=house.config.notice.contact_email,
+        heading=heading,
+        words=words,
+    )
+
+
 def read_email(text: str) -> str:
     """Return an e-mail address that is one and nothing else; raises InvalidRequest naming the field `email`."""
     email = text.strip()

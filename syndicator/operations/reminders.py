@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from syndicator.domain.applications import WAITING_STATES, Application, Reminder
 from syndicator.domain.publishers import Publisher, PublisherDomain, PublisherState
 from syndicator.house import House
-from syndicator.operations.letters import write_letter
+from syndicator.operations.letters import write_note
 
 BATCH = 200
 LOST_SINCE = timedelta(days=1)  # a site that was away for an hour is no news
@@ -29,18 +29,7 @@ def remind(session: Session, house: House, *, at: datetime) -> int:
         if session.scalar(known) is not None:
             continue
         session.add(Reminder(publisher_id=publisher.id, about=about, written_at=at))
-        write_letter(
-            session,
-            house,
-            "note",
-            to=publisher.email,
-            at=at,
-            publisher=publisher,
-            about=publisher.public_id,
-            reply_to=house.config.notice.contact_email,
-            heading=heading,
-            words=words,
-        )
+        write_note(session, house, publisher, heading, words, at=at)
         written += 1
     return written
 
