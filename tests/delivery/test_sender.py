@@ -212,26 +212,37 @@ def test_an_unknown_name_is_told_as_such() -> None:
     named.close()
 
 
-def test_names_whose_look_up_hangs_delay_nobody_and_end_by_themselves() -> None:
-    answered = threading.Event()
+@pytest.fixture
+def hanging_look_up() -> Iterator[Resolve]:
+    """A resolver that keeps silent about names that begin with `dead`, until the test ends."""
+    over = threading.Event()
 
     def resolve(host: str, port: int) -> list[str]:
         if host.startswith("dead"):
-            answered.wait(LIMIT_SECONDS)
+            over.wait(LIMIT_SECONDS)
         return ["127.0.0.1"]
 
-    named = Sender(outbound(resolve, connect_timeout_seconds=1.0), concurrency=64, per_host=4)
+    yield resolve
+    over.set()
+
+
+def test_names_whose_look_up_hangs_delay_nobody(hanging_look_up: Resolve) -> None:
+    named = Sender(outbound(hanging_look_up, connect_timeout_seconds=LIMIT_SECONDS), concurrency=64, per_host=4)
     with Receiver() as receiver:
         for key in range(50):
             named.submit(key, post(f"http://dead{key}.example:{receiver.ports[0]}/"))
         for key in range(50, 100):
             named.submit(key, post(f"http://good{key}.example:{receiver.ports[0]}/"))
-        answers = drive(named, 100)
+        answers = drive(named, 50)
     named.close()
-    answered.set()
-    assert [answer.status for _, answer in answers[:50]] == [200] * 50
-    assert {answer.error for _, answer in answers[50:]} == {"timeout"}
+    assert {key: answer.status for key, answer in answers} == dict.fromkeys(range(50, 100), 200)
     assert len(receiver.received) == 50
+
+
+def test_a_look_up_that_hangs_ends_with_the_time_to_connect(hanging_look_up: Resolve) -> None:
+    named = Sender(outbound(hanging_look_up, connect_timeout_seconds=0.2), concurrency=4, per_host=4)
+    assert one(named, post("http://dead.example/")).error == "timeout"
+    named.close()
 
 
 def test_a_header_cannot_be_broken_in_two(sender: Sender) -> None:
