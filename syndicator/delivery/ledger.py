@@ -7,7 +7,7 @@ worker that slept past it changes nothing. Per subscription and story one delive
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.storage.queries import lock_rows
 
 PER_SUBSCRIPTION = 8  # deliveries that one worker holds for one subscription at once, so that ten thousand of one starve nobody
 LOOKS = 4  # how often a claim looks further when one subscription's deliveries lie in the way
@@ -80,7 +81,7 @@ def claim_due(
         _choose(session, choice, lane, at=at, limit=limit, up_to_seq=up_to_seq)
     if choice.rows:
         ids = [row.delivery_id for row in choice.rows]
-        _lock_subscriptions(session, {row.subscription_id for row in choice.rows})
+        lock_subscriptions(session, {row.subscription_id for row in choice.rows})
         session.execute(
             update(Delivery).where(Delivery.id.in_(ids)).values(claimed_by=worker, claimed_until=at + lease),
             execution_options=KEEP,
@@ -125,7 +126,7 @@ def park(session: Session, ids: Sequence[int], *, worker: str) -> None:
         Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker
     )
     rows = session.execute(ours.order_by(Delivery.id).with_for_update()).all()
-    _lock_subscriptions(session, {row.subscription_id for row in rows})
+    lock_subscriptions(session, {row.subscription_id for row in rows})
     paused = select(Subscription.id).where(Subscription.state == SubscriptionState.PAUSED)
     waits = _mine(ids, worker).where(Delivery.subscription_id.in_(paused)).values(next_attempt_at=None)
     session.execute(waits, execution_options=KEEP)
@@ -241,9 +242,9 @@ def _layers(rows: list[Owed]) -> Iterator[list[Owed]]:
         rows = [row for row in rows if row.delivery_id not in taken]
 
 
-def _lock_subscriptions(session: Session, ids: set[int]) -> None:
+def lock_subscriptions(session: Session, ids: Collection[int]) -> None:
     """Lock in one order, so that two workers do not wait for each other."""
-    session.execute(select(Subscription.id).where(Subscription.id.in_(ids)).order_by(Subscription.id).with_for_update()).all()
+    lock_rows(session, select(Subscription.id).where(Subscription.id.in_(ids)).order_by(Subscription.id))
 
 
 def _mine(ids: Sequence[int], worker: str) -> Update:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
-from syndicator.delivery.ledger import KEEP, unclaimed
+from syndicator.delivery.ledger import KEEP, lock_subscriptions, unclaimed
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Attempt, Delivery, DeliveryState, Lane, next_attempt_at, spread_out
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
@@ -28,6 +29,7 @@ MASKED_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"
 RESTS_AFTER = 8
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=15)
 TELL_AFTER_TRIES = 4
+ATTEMPTS = cast("Table", Attempt.__table__)  # many rows are inserted, and none of them needed as an object
 PATIENT = (LANE_ORDER[Lane.ORDINARY], LANE_ORDER[Lane.BACKFILL])  # the lanes that wait while an endpoint rests
 
 
@@ -55,8 +57,8 @@ def settle(
     if not held:
         return []
     touched = {row.subscription_id for row in places.values()}
-    session.execute(select(Subscription.id).where(Subscription.id.in_(touched)).order_by(Subscription.id).with_for_update()).all()
-    session.execute(insert(Attempt), [_attempt(result, at) for result in held])
+    lock_subscriptions(session, touched)
+    session.execute(insert(ATTEMPTS), [_attempt(result, at) for result in held])
     accepted = [result.delivery_id for result in held if isinstance(result.outcome, Accepted)]
     _accept(session, house, accepted, {places[delivery_id].subscription_id for delivery_id in accepted}, at)
     failed = {result.delivery_id: result.outcome for result in held if not isinstance(result.outcome, Accepted)}
@@ -70,7 +72,7 @@ def settle(
     session.flush()
     for subscription in {row.subscription for row in rows.values()}:
         _put_off(session, subscription, at)
-    _drop_overtaken(session, {row.story_id for row in places.values()}, at)
+    _drop_overtaken(session, {row.story_id for row in places.values()}, touched, at)
     return [row for row in rows.values() if row.state is DeliveryState.GIVEN_UP]
 
 
@@ -129,12 +131,14 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     settled = {"state": DeliveryState.DELIVERED, "settled_at": at, "next_attempt_at": None, "last_reason": ""}
     free = {"claimed_by": None, "claimed_until": None, "attempt_count": Delivery.attempt_count + 1}
     session.execute(done.values(**settled, **free), execution_options=KEEP)
-    warned = select(Subscription).where(Subscription.id.in_(working), Subscription.told != Told.NOTHING)
-    for subscription in session.scalars(warned):
-        tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
+    ailing = or_(Subscription.told != Told.NOTHING, Subscription.resting_until.is_not(None))
+    recovered = session.scalars(select(Subscription).where(Subscription.id.in_(working), ailing)).all()
+    for subscription in recovered:
+        if subscription.told is not Told.NOTHING:
+            tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
     session.flush()
-    rested = select(Subscription.id).where(Subscription.id.in_(working), Subscription.resting_until.is_not(None))
-    if awake := session.scalars(rested).all():  # what was put off while it rested goes now
+    awake = [subscription.id for subscription in recovered if subscription.resting_until is not None]
+    if awake:  # what was put off while it rested goes now
         owed = update(Delivery).where(Delivery.subscription_id.in_(awake), Delivery.state == OWED, Delivery.lane.in_(PATIENT))
         session.execute(owed.where(Delivery.next_attempt_at > at).values(next_attempt_at=at), execution_options=KEEP)
     well = update(Subscription).where(Subscription.id.in_(working))
@@ -218,8 +222,14 @@ def _put_off(session: Session, subscription: Subscription, at: datetime) -> None
         session.execute(waits.values(next_attempt_at=until), execution_options=KEEP)
 
 
-def _drop_overtaken(session: Session, stories: set[int], at: datetime) -> None:
+def _drop_overtaken(session: Session, stories: set[int], subscriptions: set[int], at: datetime) -> None:
     """Supersede what was in flight, or lapsed, while something newer for the same story and subscription came to be owed."""
-    dropped = update(Delivery).where(Delivery.story_id.in_(stories), Delivery.state == OWED, unclaimed(at), overtaken())
+    dropped = update(Delivery).where(
+        Delivery.story_id.in_(stories),
+        Delivery.subscription_id.in_(subscriptions),
+        Delivery.state == OWED,
+        unclaimed(at),
+        overtaken(),
+    )
     superseded = {"state": DeliveryState.SUPERSEDED, "settled_at": at, "next_attempt_at": None}
     session.execute(dropped.values(**superseded, last_reason="superseded by a newer version"), execution_options=KEEP)

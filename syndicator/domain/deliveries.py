@@ -59,8 +59,9 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        # Owed once, tried often. The event comes first, so that what is owed for a new one goes to the end of the index.
-        UniqueConstraint("event_seq", "subscription_id"),
+        # Owed once, tried often; an event is of one story. The story comes first, so that what is owed for a new one goes to the
+        # end of the index, and what one subscription had of a story lies together.
+        UniqueConstraint("story_id", "subscription_id", "event_seq"),
         # Finished rows are not in these, so a claim costs the same beside a million of them.
         Index(
             "ix_deliveries_due",
@@ -71,19 +72,11 @@ class Delivery(Base):
             postgresql_where=text("state = 'owed'"),
         ),
         Index(
-            "ix_deliveries_owed_story",
-            "story_id",
-            "subscription_id",
-            sqlite_where=text("state = 'owed'"),
-            postgresql_where=text("state = 'owed'"),
-        ),
-        Index(
             "ix_deliveries_given_up",
             "id",
             sqlite_where=text("state = 'given_up'"),
             postgresql_where=text("state = 'given_up'"),
         ),
-        Index("ix_deliveries_story", "story_id", "subscription_id", "event_seq"),
         Index("ix_deliveries_subscription", "subscription_id", "id"),
     )
 

@@ -180,7 +180,9 @@ def _embargo_agreed(at: datetime) -> ColumnElement[bool]:
 def _supersede(session: Session, event: Event, at: datetime) -> None:
     """Settle older deliveries of the story that nobody is sending just now; one in flight is settled by its own outcome."""
     newer = aliased(Delivery)
-    also = select(newer.id).where(newer.event_seq == event.seq, newer.subscription_id == Delivery.subscription_id)
+    also = select(newer.id).where(
+        newer.story_id == event.story_id, newer.event_seq == event.seq, newer.subscription_id == Delivery.subscription_id
+    )
     older = (
         update(Delivery)
         .where(

@@ -18,7 +18,7 @@ from syndicator.domain.stories import Event, EventType, Story
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import Conflict
 from syndicator.operations import audit
-from syndicator.storage.queries import overtaken
+from syndicator.storage.queries import of_events, overtaken
 
 AT_MOST = 10_000
 BACKFILL = LANE_ORDER[Lane.BACKFILL]
@@ -68,7 +68,7 @@ def owe_state(session: Session, subscription: Subscription, *, at: datetime) -> 
     ).one_or_none()
     if event is None:
         return
-    owed = select(Delivery).where(Delivery.subscription_id == subscription.id, Delivery.event_seq == event.seq)
+    owed = select(Delivery).where(Delivery.subscription_id == subscription.id, of_events([event.seq]))
     delivery = session.scalars(owed).one_or_none() or Delivery(
         subscription_id=subscription.id, event_seq=event.seq, story_id=event.story_id, created_at=at
     )
@@ -120,12 +120,12 @@ def _owe(session: Session, subscription: Subscription, seqs: Sequence[int], at: 
     lane, due = (BACKFILL, at) if subscription.digest_at is None else (DIGEST_LANE, subscription.digest_at)
     again = (
         update(Delivery)
-        .where(Delivery.subscription_id == subscription.id, Delivery.event_seq.in_(seqs), Delivery.state.in_(MISSED))
+        .where(Delivery.subscription_id == subscription.id, of_events(seqs), Delivery.state.in_(MISSED))
         .values(state=DeliveryState.OWED, next_attempt_at=due, settled_at=None, attempt_count=0, lane=lane)
         .returning(Delivery.id)
     )
     reopened = len(session.scalars(again, execution_options=KEEP).all())
-    known = select(Delivery.event_seq).where(Delivery.subscription_id == subscription.id, Delivery.event_seq.in_(seqs))
+    known = select(Delivery.event_seq).where(Delivery.subscription_id == subscription.id, of_events(seqs))
     rows = {
         "subscription_id": literal(subscription.id),
         "event_seq": Event.seq,

@@ -14,6 +14,7 @@ from syndicator.domain.stories import Event, EventType, Story, StoryVersion
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
 from syndicator.operations import audit
+from syndicator.storage.queries import of_events
 
 REPLAYED_AT_ONCE = 10_000
 NEWER = "a newer version of the story has been sent or is owed; replay that one"
@@ -59,7 +60,7 @@ def get_delivery(session: Session, uid: str, publisher_id: int | None = None) ->
         .join(Delivery.subscription)
         .where(
             Subscription.public_id == f"sub_{subscription_id}",
-            Delivery.event_seq == (int(seq) if seq.isascii() and seq.isdigit() and len(seq) < 10 else -1),
+            of_events([int(seq)] if seq.isascii() and seq.isdigit() and len(seq) < 10 else []),
         )
         .options(*SHOWN)
     )

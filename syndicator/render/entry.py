@@ -6,7 +6,7 @@ notice in, exactly once, by `html_with_notice` or `text_with_notice` (render/not
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from syndicator.domain.stories import Image, PubStatus, Rights, label_key
@@ -37,6 +37,7 @@ class Terms:
     machine_use: MachineUse = MachineUse()
     noindex: bool = False  # copies ask search engines to list only the original
     free: bool = True  # False: beside a story that needs an agreement
+    clean: bool = field(default=False, init=False, compare=False, repr=False)  # see Entry
 
     @property
     def rights_text(self) -> str:
@@ -74,6 +75,7 @@ class Entry:
     withdrawn_reason: str = ""
     images: tuple[Image, ...] = ()  # cleared ones only
     left_out: tuple[str, ...] = ()  # what its copies do not hold, a line each
+    clean: bool = field(default=False, init=False, compare=False, repr=False)  # marked by `cleaned`; lost by any replacement
 
     @property
     def withdrawn(self) -> bool:

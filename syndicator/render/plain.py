@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from lxml import etree
 
-from syndicator.render.entry import Entry
+from syndicator.render.entry import Entry, Terms
 
 T = TypeVar("T")
 
@@ -33,7 +33,10 @@ def cleaned(value: T) -> T:
 
 
 def _cleaned(value: Any) -> Any:
-    """Clean `value`; what is clean already, as nearly everything is, comes back as the same object, enum members too."""
+    """Clean `value`; what is clean already, as nearly everything is, comes back as the same object, enum members too.
+
+    Every format asks for it several times of each story, so what has been looked through says so: it never changes.
+    """
     if isinstance(value, str):
         return _FORBIDDEN.sub("", value) if _FORBIDDEN.search(value) else value
     if isinstance(value, tuple):
@@ -41,11 +44,14 @@ def _cleaned(value: Any) -> Any:
         return value if all(map(operator.is_, items, value)) else items
     if isinstance(value, dict):
         return {key: _cleaned(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        pairs = [(field.name, getattr(value, field.name)) for field in fields(value)]
-        changed = {name: new for name, old in pairs if (new := _cleaned(old)) is not old}
-        return replace(value, **changed) if changed else value
-    return value
+    if not is_dataclass(value) or isinstance(value, type) or getattr(value, "clean", False):
+        return value
+    pairs = [(field.name, getattr(value, field.name)) for field in fields(value)]
+    changed = {name: new for name, old in pairs if (new := _cleaned(old)) is not old}
+    clean = replace(value, **changed) if changed else value
+    if isinstance(clean, Entry | Terms):
+        object.__setattr__(clean, "clean", True)
+    return clean
 
 
 def one_line(text: str) -> str:

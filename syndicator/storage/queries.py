@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -28,6 +28,12 @@ def next_value(session: Session, counter: str) -> int:
         session.execute(insert(Counter).values(name=counter, value=1))
         return 1
     return value
+
+
+def lock_rows(session: Session, rows: Select[Any]) -> None:
+    """Keep others from changing `rows` until the transaction ends. SQLite has one writer at a time, who need not ask."""
+    if session.get_bind().dialect.name != "sqlite":
+        session.execute(rows.with_for_update()).all()
 
 
 def insert_once(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -158,6 +164,12 @@ def correction_notes(session: Session, story_id: int) -> Sequence[StoryVersion]:
         .limit(10)
     )
     return session.execute(wanted).scalars().all()
+
+
+def of_events(seqs: Sequence[int]) -> ColumnElement[bool]:
+    """The condition that a Delivery is of one of these events; their stories are named, as its index begins with the story."""
+    stories = select(Event.story_id).where(Event.seq.in_(seqs))
+    return and_(Delivery.story_id.in_(stories), Delivery.event_seq.in_(seqs))
 
 
 def overtaken() -> ColumnElement[bool]:

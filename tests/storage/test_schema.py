@@ -78,7 +78,9 @@ def test_constraints_carry_the_names_of_the_convention(empty: Engine) -> None:
     looking = inspect(empty)
     assert looking.get_pk_constraint("deliveries")["name"] == "pk_deliveries"
     assert {key["name"] for key in looking.get_foreign_keys("attempts")} == {"fk_attempts_delivery_id"}
-    assert "uq_deliveries_event_seq_subscription_id" in {key["name"] for key in looking.get_unique_constraints("deliveries")}
+    assert "uq_deliveries_story_id_subscription_id_event_seq" in {
+        key["name"] for key in looking.get_unique_constraints("deliveries")
+    }
 
 
 def test_an_upgrade_that_breaks_off_leaves_nothing_half_done(empty: Engine) -> None:

@@ -973,7 +973,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["story_id"], ["stories.id"], name=op.f("fk_deliveries_story_id")),
         sa.ForeignKeyConstraint(["subscription_id"], ["subscriptions.id"], name=op.f("fk_deliveries_subscription_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
-        sa.UniqueConstraint("event_seq", "subscription_id", name=op.f("uq_deliveries_event_seq_subscription_id")),
+        sa.UniqueConstraint(
+            "story_id", "subscription_id", "event_seq", name=op.f("uq_deliveries_story_id_subscription_id_event_seq")
+        ),
     )
     op.create_index(
         "ix_deliveries_due",
@@ -991,15 +993,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'given_up'"),
         postgresql_where=sa.text("state = 'given_up'"),
     )
-    op.create_index(
-        "ix_deliveries_owed_story",
-        "deliveries",
-        ["story_id", "subscription_id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'owed'"),
-        postgresql_where=sa.text("state = 'owed'"),
-    )
-    op.create_index("ix_deliveries_story", "deliveries", ["story_id", "subscription_id", "event_seq"], unique=False)
     op.create_index("ix_deliveries_subscription", "deliveries", ["subscription_id", "id"], unique=False)
     op.create_table(
         "remote_copies",
@@ -1078,13 +1071,6 @@ def downgrade() -> None:
     op.drop_table("trials")
     op.drop_table("remote_copies")
     op.drop_index("ix_deliveries_subscription", table_name="deliveries")
-    op.drop_index("ix_deliveries_story", table_name="deliveries")
-    op.drop_index(
-        "ix_deliveries_owed_story",
-        table_name="deliveries",
-        sqlite_where=sa.text("state = 'owed'"),
-        postgresql_where=sa.text("state = 'owed'"),
-    )
     op.drop_index(
         "ix_deliveries_given_up",
         table_name="deliveries",
