@@ -17,6 +17,7 @@ from benchmarks.figure import Figure
 from benchmarks.receivers import running_receivers
 
 SUBSCRIBERS = 2000
+REST_SECONDS = 2.5  # a newsroom at rest; in a burst documents are rendered less often, and pushes wait for them
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -35,7 +36,7 @@ def _first_push() -> Figure:
         with running_worker(file):
             sink.times()
             for number in range(1, 6):
-                time.sleep(2.5)  # a newsroom at rest; in a burst documents are rendered less often, and pushes wait for them
+                time.sleep(REST_SECONDS)
                 sink.expect(20)
                 newsroom.publish(house, number)
                 committed = time.monotonic()

@@ -194,6 +194,7 @@ class Push(Section):
 
     executor: Literal["local", "celery"] = Field("local", description="Who sends: the worker process itself, or Celery workers.")
     broker_url: str = Field("redis://127.0.0.1:6379/0", description='Celery\'s broker; used only with executor = "celery".')
+    workers: PositiveInt = Field(1, description="Sending processes under `serve`; a second helps with thousands of subscribers.")
     concurrency: PositiveInt = Field(256, description="Deliveries in flight at once in one worker.")
     retry_schedule_seconds: tuple[NonNegativeInt, ...] = Field(
         (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),

@@ -25,7 +25,6 @@ from syndicator.process import WEB_PARENT, supervise
 log = structlog.stdlib.get_logger(__name__)
 
 TARGET = "syndicator.web.wsgi:application"
-COMMANDS = ("web", "worker", "scheduler")
 # Per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one. Not many more, since
 # threads that want the interpreter at once make each other slow: with twice as many the slowest polls took twice as long.
 THREADS = 20
@@ -39,8 +38,14 @@ WORKER_GRACE_SECONDS = 6  # for answers under way; within serve's own grace
 def serve(config_path: Path | None, config: Config) -> int:
     """Run everything until SIGTERM or SIGINT; returns the exit status. The children read their settings for themselves."""
     log.info("serving", url=config.site.base_url, data_dir=str(config.data_dir))
-    commands = {name: (sys.executable, "-m", "syndicator", name) for name in COMMANDS}
+    commands = {name: (sys.executable, "-m", "syndicator", part) for name, part in parts(config).items()}
     return supervise(commands, {**os.environ, **_config_variable(config_path)})
+
+
+def parts(config: Config) -> dict[str, str]:
+    """Return the commands that make up the service, by what their processes are called."""
+    more_workers = {f"worker-{number}": "worker" for number in range(2, config.push.workers + 1)}
+    return {"web": "web", "worker": "worker", **more_workers, "scheduler": "scheduler"}
 
 
 def run_web(config_path: Path | None, config: Config) -> int:

@@ -27,7 +27,7 @@ from syndicator.errors import ConfigError
 from syndicator.house import open_house
 from syndicator.process import Child
 from syndicator.sending import create_engine
-from syndicator.serve import free_port
+from syndicator.serve import free_port, parts
 from tests.desk import Desk
 from tests.receiver import Received, Receiver, Reply
 
@@ -159,6 +159,12 @@ def test_a_taken_port_is_said_before_anything_starts() -> None:
         with pytest.raises(ConfigError, match=r"server\.port"):
             free_port("127.0.0.1", taken.getsockname()[1])
     assert free_port("127.0.0.1", 0) > 0
+
+
+def test_the_service_has_as_many_sending_processes_as_the_settings_say() -> None:
+    assert parts(Config()) == {"web": "web", "worker": "worker", "scheduler": "scheduler"}
+    three = Config.model_validate({"push": {"workers": 3}})
+    assert [name for name, part in parts(three).items() if part == "worker"] == ["worker", "worker-2", "worker-3"]
 
 
 # --- The web workers, with the application

@@ -290,7 +290,10 @@ class Engine:
             stale: Sequence[str] = [name for name in known if self.spoilt.get(name, 0.0) <= now]
             if self.pace is not None:
                 stale, seq = self.pace.choose(session, stale, seq)
-        rendered = sum(map(self._render_feed, stale))
+        in_own_order = sorted(
+            stale, key=lambda _: self.chance()
+        )  # several workers begin with different feeds, and share the work
+        rendered = sum(map(self._render_feed, in_own_order))
         return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), rendered
 
     def _render_feed(self, name: str) -> bool:

@@ -105,7 +105,7 @@ def render_stale(house: House, *, everything: bool = False) -> list[str]:
     with reading(house.sessions) as session:
         names = session.scalars(select(FeedState.feed)).all() if everything else stale_feeds(session)
     stale = [name for name in names if house.catalogue.find(name)]
-    render_feeds(house, stale)
+    render_feeds(house, stale, everything=everything)
     return stale
 
 
@@ -115,17 +115,18 @@ def render_all(house: House) -> None:
         render_stale(house, everything=True)
 
 
-def render_feeds(house: House, names: Sequence[str]) -> list[str]:
+def render_feeds(house: House, names: Sequence[str], *, everything: bool = False) -> list[str]:
     """Bring the documents of these feeds up to date; returns the feeds with which that is done, not those with more to do.
 
-    What is wrong with one feed keeps no kill from the others: NotRendered is raised after all of them had their turn.
+    What another process made meanwhile is not made again, except where `everything` is. What is wrong with one feed keeps no kill
+    from the others: NotRendered is raised after all of them had their turn.
     """
     done, faulty = [], []
     for name in names:
         if definition := house.catalogue.find(name):
             try:
                 with feed_lock(house.config.data_dir, name), alone(house, name):
-                    if _bring_up_to_date(house, definition):
+                    if (not everything and _fresh(house, definition)) or _bring_up_to_date(house, definition):
                         done.append(name)
             except SQLAlchemyError:
                 raise
@@ -234,6 +235,11 @@ def feed_lock(data_dir: Path, name: str) -> Iterator[None]:
     with (folder / f"feed-{name}").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def _fresh(house: House, definition: FeedDefinition) -> bool:
+    with reading(house.sessions) as session:
+        return definition.name not in stale_feeds(session)
 
 
 def _bring_up_to_date(house: House, definition: FeedDefinition) -> bool:

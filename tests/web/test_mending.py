@@ -18,7 +18,7 @@ from syndicator.delivery.engine import Engine
 from syndicator.documents import note_change, private_folder, public_folder
 from syndicator.house import House
 from syndicator.operations.keys import create_token
-from syndicator.operations.render_feeds import NotRendered, render_all, render_stale, render_whole
+from syndicator.operations.render_feeds import NotRendered, render_all, render_feeds, render_stale, render_whole
 from syndicator.render.elements import ATOM
 from syndicator.render.entry import Feed
 from syndicator.sending import create_engine
@@ -74,6 +74,17 @@ def test_hundreds_of_hostile_stories_leave_every_feed_valid(desk: Desk, visitor:
         assert met == {plain.uri, *(published.story.uri for published in stories)}
     for path in ("/", "/latest", *(f"/stories/{published.story.public_id}" for published in stories[::10])):
         assert visitor.get(path, follow_redirects=True).status_code == 200, path
+
+
+def test_what_another_process_has_rendered_meanwhile_is_not_rendered_again(desk: Desk) -> None:
+    desk.publish()
+    render_stale(desk.house)  # by the other, while we waited for its lock
+    document = public_folder(desk.house.config.data_dir) / "latest.rss"
+    document.unlink()
+    assert render_feeds(desk.house, ["latest"]) == ["latest"]
+    assert not document.exists()
+    render_feeds(desk.house, ["latest"], everything=True)
+    assert document.exists()
 
 
 def read(document: bytes, form: str) -> tuple[set[str], str]:
