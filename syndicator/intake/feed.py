@@ -20,7 +20,7 @@ from syndicator.intake.apart import Parsed, parse_apart
 from syndicator.intake.body import safe_url
 from syndicator.intake.document import read_json
 from syndicator.intake.pulling import Auth, Get, Pull, SourceFailed, ask
-from syndicator.intake.text import text_of_html
+from syndicator.intake.text import text_of_html, why_unread
 
 MAX_FEED_BYTES = 16_000_000
 MAX_ENTRIES = 1000
@@ -67,7 +67,7 @@ def read_feed(content: bytes, origin: str) -> Parsed:
             draft = read(entry)
             drafts.setdefault(draft.external_id, draft)
         except (InvalidRequest, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            problems.append(f"entry {number}: {error}")
+            problems.append(f"entry {number}: {why_unread(error)}")
     return Parsed(tuple(drafts.values()), tuple(problems))
 
 

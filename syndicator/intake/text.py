@@ -14,6 +14,8 @@ from itertools import accumulate
 import lxml.html
 from lxml import etree
 
+from syndicator.errors import InvalidRequest
+
 # Controls, lone surrogates, noncharacters, direction marks and overrides, invisible letters and tags. The joiners U+200C and
 # U+200D stay, since Persian, Indic scripts and emoji are misspelled without them.
 _UNWANTED = re.compile(
@@ -139,3 +141,12 @@ def _mend(run: str, marks: bytearray) -> str:
             at += 1
     rest = "".join(pieces)
     return rest if any(char.isalnum() for char in rest) else " "
+
+
+def why_unread(error: Exception) -> str:
+    """Say what reading one piece of a source's answer stumbled over, in words for the newsroom that runs the source."""
+    if isinstance(error, InvalidRequest):
+        return str(error)
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}"
+    return "a part of it is not of the kind that belongs there"

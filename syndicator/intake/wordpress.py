@@ -20,7 +20,7 @@ from syndicator.domain.stories import Image, Rights, StoryDraft
 from syndicator.errors import InvalidRequest
 from syndicator.intake.document import read_json
 from syndicator.intake.pulling import Auth, Get, Gone, Pull, SourceFailed, ask
-from syndicator.intake.text import letters, text_of_html
+from syndicator.intake.text import letters, text_of_html, why_unread
 from syndicator.outbound import Fetched
 
 PAGE_SIZE = 100  # the most WordPress gives
@@ -64,7 +64,7 @@ class _Reading:
         try:
             self.drafts[number] = read_post(post, newsroom)
         except (InvalidRequest, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            self.problems.append(f"post {number}: {type(error).__name__}: {error}")
+            self.problems.append(f"post {number}: {why_unread(error)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +284,8 @@ def read_post(post: dict[str, Any], newsroom: str) -> StoryDraft:
     categories = [text_of_html(term["name"]) for term in terms if term.get("taxonomy") == "category"]
     return StoryDraft(
         external_id=str(post["id"]),
-        headline=text_of_html(post["title"]["rendered"]),
-        body_html=_words(post["content"]["rendered"]),
+        headline=text_of_html(_rendered(post, "title")),
+        body_html=_rendered(post, "content"),
         summary=re.sub(r"\s*\[?(…|\.\.\.)\]?\s*$", "…", text_of_html((post.get("excerpt") or {}).get("rendered") or "")),
         byline=tuple(_authors(post, embedded)),
         section=next((name for name in categories if name.lower() != "uncategorized"), ""),
@@ -296,10 +296,12 @@ def read_post(post: dict[str, Any], newsroom: str) -> StoryDraft:
     )
 
 
-def _words(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("its body is not text")
-    return value
+def _rendered(post: dict[str, Any], part: str) -> str:
+    """Return a part that every post has, as WordPress renders it. Raises InvalidRequest where it is none."""
+    words = post[part].get("rendered") if isinstance(post.get(part), dict) else None
+    if not isinstance(words, str):
+        raise InvalidRequest(f"it has no {part} that is text", part)
+    return words
 
 
 def _authors(post: dict[str, Any], embedded: dict[str, Any]) -> list[str]:

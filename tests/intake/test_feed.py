@@ -74,7 +74,9 @@ def test_plain_text_is_taken_as_text_and_keeps_its_paragraphs() -> None:
 def test_a_bad_item_leaves_the_others() -> None:
     parsed = read_feed(JSON, "feed")
     assert len(parsed.drafts) == 1
-    assert len(parsed.problems) == 2
+    first, second = parsed.problems
+    assert first.startswith("entry 2: ")
+    assert second == "entry 3: a part of it is not of the kind that belongs there"
 
 
 @pytest.mark.parametrize(
