@@ -48,7 +48,11 @@ class HostKeyChanged(Exception):
         self.shown = shown
 
 
-FAILURES = (HostKeyChanged, AddressRefused, InvalidRequest, FetchFailed, paramiko.SSHException, OSError, EOFError)
+class NotTaken(Exception):
+    """The server let us begin a file, and then did not take all of it."""
+
+
+FAILURES = (HostKeyChanged, NotTaken, AddressRefused, InvalidRequest, FetchFailed, paramiko.SSHException, OSError, EOFError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,8 @@ def told(error: Exception, options: SftpOptions) -> str:
     match error:
         case HostKeyChanged():
             return f"the server shows another host key than was pinned: {error.shown}"
+        case NotTaken():
+            return "the server did not take the whole file; its disk or the user's quota may be full"
         case AddressRefused() | InvalidRequest():
             return str(error)
         case FetchFailed():
@@ -154,12 +160,20 @@ def log_in(outbound: Outbound, endpoint: str, options: SftpOptions, secret: str)
 
 
 def put(sftp: paramiko.SFTPClient, folder: str, name: str, content: bytes) -> None:
-    """Write `content` as `folder/name`, whole or not at all. Raises OSError."""
+    """Write `content` as `folder/name`, whole or not at all. Raises OSError, NotTaken.
+
+    Each piece waits for its answer: paramiko's pipelining loses those that say that the disk is full.
+    """
     part, final = f"{folder}/.{name}.part", f"{folder}/{name}"
     with sftp.open(part, "wb") as file:
-        file.set_pipelined(True)
-        file.write(content)
-        file.flush()
+        try:
+            file.write(content)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            if sftp.get_channel().closed:  # type: ignore[union-attr]
+                raise
+            raise NotTaken from error
         _sync(sftp, file)
     try:
         sftp.posix_rename(part, final)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,19 @@ class _Accounts(asyncssh.SSHServer):
         return (username, password) == (USER, PASSWORD)
 
 
+class _Disk(asyncssh.SFTPServer):
+    """Has `room` bytes for each file."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], *, chroot: bytes, room: int) -> None:
+        super().__init__(channel, chroot)
+        self._room = room
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        if offset + len(data) > self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(file_obj, offset, data)  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class PasswordServer:
     url: str
@@ -41,15 +56,15 @@ class PasswordServer:
 
 
 @contextmanager
-def password_server(folder: Path) -> Iterator[PasswordServer]:
-    """Run the server; `folder` is all that is seen of the disk."""
+def password_server(folder: Path, room: int = sys.maxsize) -> Iterator[PasswordServer]:
+    """Run the server; `folder` is all that is seen of the disk, which takes `room` bytes a file."""
     key, loop = asyncssh.generate_private_key("ssh-ed25519"), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     connections: list[asyncssh.SSHServerConnection] = []
 
     async def listen() -> asyncssh.SSHAcceptor:
-        rooted, accounts = partial(asyncssh.SFTPServer, chroot=str(folder).encode()), partial(_Accounts, connections)
+        rooted, accounts = partial(_Disk, chroot=str(folder).encode(), room=room), partial(_Accounts, connections)
         return await asyncssh.create_server(accounts, "127.0.0.1", 0, server_host_keys=[key], sftp_factory=rooted)
 
     async def end(server: asyncssh.SSHAcceptor) -> None:
