@@ -25,6 +25,7 @@ from syndicator.delivery.engine import LOOK_FOR_DEAD_SECONDS, count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
 from syndicator.delivery.living import Living
 from syndicator.delivery.post_office import PostOffice
+from syndicator.delivery.trial_talks import TrialTalks
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.house import House
@@ -38,7 +39,6 @@ from syndicator.operations import (
     republications,
     sign_in,
     tidy,
-    try_logins,
 )
 from syndicator.operations.desk_figures import tally_attempts
 from syndicator.operations.lead import give_up_lead, take_lead
@@ -92,9 +92,9 @@ def _send_letters(house: House, _outbound: Outbound) -> str:
     return f"{sent} letters sent" if sent else ""
 
 
-def _try_logins(house: House, outbound: Outbound) -> str:
-    count = try_logins.try_due(house, outbound)
-    return f"{count} logins tried" if count else ""
+def _try_out(house: House, outbound: Outbound) -> str:
+    count = TrialTalks(house, outbound).hold_due()
+    return f"{count} endpoints tried out" if count else ""
 
 
 def _send_digests(house: House, _outbound: Outbound) -> str:
@@ -152,7 +152,7 @@ JOBS = (
             lambda session, house: tidy.mend_schedule(session, at=house.clock()), "deliveries put off for too long made due"
         ),
     ),
-    Job("try-logins", 3, _try_logins),
+    Job("try-out", 3, _try_out),
     Job("send-digests", 60, _send_digests),
     Job("prove-domains", 3, _prove_domains),
     Job(

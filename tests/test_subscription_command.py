@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(*words: str, status: int = 0) -> str:
     result = CliRunner().invoke(app, words, catch_exceptions=False, standalone_mode=False)
     assert (result.return_value or result.exit_code) == status, result.output
-    return result.output
+    return result.stdout
 
 
 def test_an_account_is_tried_before_it_is_kept_and_again_when_asked(folder: Path, site: WordPressTarget) -> None:
@@ -51,7 +51,9 @@ def test_an_account_is_tried_before_it_is_kept_and_again_when_asked(folder: Path
     added: dict[str, Any] = json.loads(run("--json", *order, "--credential", "right"))
     assert (added["channel"], added["state"], "secret" in added) == ("wordpress", "active", False)
     assert PASSWORD not in json.dumps(added) + run("subscription", "show", added["id"])
-    assert "lets us in" in run("subscription", "test", added["id"])
+    tried: dict[str, Any] = json.loads(run("--json", "subscription", "test", added["id"]))
+    assert (tried["outcome"], [post["status"] for post in site.posts.values()]) == ("accepted", ["trash"])
+    assert "put into the trash" in tried["told"]
     run("subscription", "set-credential", added["id"], "wrong")
     assert "did not take the application password" in run("subscription", "test", added["id"], status=1)
 
@@ -68,8 +70,12 @@ def test_a_websub_callback_is_asked_before_it_is_subscribed(folder: Path) -> Non
         assert json.loads(run("--json", "subscription", "list")) == []
         run("delivery", "drain")
         assert query_of(callback.received[0])["hub.topic"][0].endswith("/feeds/latest.json")
-    (made,) = json.loads(run("--json", "subscription", "list"))
+        (made,) = json.loads(run("--json", "subscription", "list"))
+        assert "on its way" in run("subscription", "test", made["id"])
+        run("delivery", "drain")
+        assert json.loads(callback.received[-1].body)["items"] == []
     assert (made["channel"], made["endpoint"], made["state"]) == ("websub", asked["endpoint"], "active")
+    assert "send accepted status 200; the feed was posted to the callback" in run("subscription", "show", made["id"])
     shown = json.loads(run("publisher", "export", "courier.example"))
     assert [each["endpoint"] for each in shown["subscriptions"]] == [asked["endpoint"]]
     assert asked["secret"] not in json.dumps(shown)

@@ -17,7 +17,9 @@ from syndicator.render.entry import Entry, Feed, Terms
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The subscriber has it."""
+    """The subscriber has it. `done` says what there is now, such as which file, to whoever asked for a test."""
+
+    done: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

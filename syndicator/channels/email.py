@@ -69,24 +69,14 @@ class Email:
             return Refused(str(error))
         except MailDeferred as error:
             return Deferred(str(error))
-        return Accepted()
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Whom a letter goes to, when, for which feed, and the address by which one click ends that."""
-
-    address: str
-    feed: str
-    leave: str
-    at: datetime
+        return Accepted(f"a letter to {recipient} was handed over to be delivered")
 
 
 def story_letter(config: Config, parcel: Parcel) -> EmailMessage:
     """Return the letter that brings one story, with the notice in both of its parts."""
     entry, terms = parcel.entry, parcel.terms
     mark = "Correction: " if parcel.event is EventType.CORRECTED else ""
-    message = _envelope(config, _reader(parcel), f"{mark}{title_of(cleaned(entry))}", parcel.uid)
+    message = _envelope(config, parcel, f"{mark}{title_of(cleaned(entry))}", parcel.uid)
     message["References"] = _message_id(config, entry.public_id)  # a story's letters stand together
     return _fill(message, parcel.secrets[0], render_text(entry, terms), render_html(entry, terms), parcel.uid)
 
@@ -95,7 +85,7 @@ def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: st
     """Return one letter that tells of all `parcels`, oldest first, each by headline, summary and link; the notice once."""
     first = parcels[0]
     terms = cleaned(first.terms)
-    message = _envelope(config, _reader(first), f"{title} ({len(parcels)})", uid)
+    message = _envelope(config, first, f"{title} ({len(parcels)})", uid)
     entries = [cleaned(parcel.entry) for parcel in parcels]
     texts = [f"{title_of(entry)}\n{byline(entry, terms)}\n\n{summary_of(entry)}\n{entry.url}" for entry in entries]
     items = [
@@ -105,13 +95,6 @@ def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: st
     ]
     text = "\n\n\n".join([*texts, notice_text(terms)]) + "\n"
     return _fill(message, first.secrets[0], text, "\n".join([*items, notice_html(terms)]), uid)
-
-
-def trial_letter(config: Config, reader: Reader, uid: str) -> EmailMessage:
-    """Return the example that an owner asked for: a letter as stories come in, without a story."""
-    words = f"This is an example. Stories of the feed “{reader.feed}” come to this mailbox in letters like this one."
-    message = _envelope(config, reader, f"Example of a letter with stories of “{reader.feed}”", uid)
-    return _fill(message, reader.leave, words, f"<p>{escape(words)}</p>", uid)
 
 
 def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
@@ -125,22 +108,18 @@ def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
         day += timedelta(days=1)
 
 
-def _reader(parcel: Parcel) -> Reader:
-    return Reader(parcel.endpoint, parcel.subscribed, parcel.secrets[0], parcel.at)
-
-
-def _envelope(config: Config, reader: Reader, subject: str, uid: str) -> EmailMessage:
-    mail, authority = config.mail, config.site.authority
+def _envelope(config: Config, parcel: Parcel, subject: str, uid: str) -> EmailMessage:
+    mail, authority, leave = config.mail, config.site.authority, parcel.secrets[0]
     message = EmailMessage(policy=POLICY)
     message["From"] = mail.sender
-    message["To"] = Address(addr_spec=reader.address)
+    message["To"] = Address(addr_spec=parcel.endpoint)
     message["Subject"] = _subject(subject)
-    message["Date"] = format_datetime(reader.at)
+    message["Date"] = format_datetime(parcel.at)
     message["Message-ID"] = _message_id(config, uid)
-    message["List-Id"] = f"{reader.feed} <{reader.feed}.{authority}>"  # RFC 2919
-    token = reader.leave.rpartition("/")[2]
-    message["List-Unsubscribe"] = f"<{reader.leave}>, <mailto:{mail.unsubscribe_to or mail.address}?subject=unsubscribe-{token}>"
-    if reader.leave.startswith("https:"):
+    message["List-Id"] = f"{parcel.subscribed} <{parcel.subscribed}.{authority}>"  # RFC 2919
+    token = leave.rpartition("/")[2]
+    message["List-Unsubscribe"] = f"<{leave}>, <mailto:{mail.unsubscribe_to or mail.address}?subject=unsubscribe-{token}>"
+    if leave.startswith("https:"):
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058, 3.1
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks robots not to answer
     return message

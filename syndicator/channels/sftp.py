@@ -84,7 +84,8 @@ class Sftp:
             if isinstance(error, HostKeyChanged):
                 log.error("alarm: host key changed delivery=%s host=%s shown=%s", parcel.uid, self.party(parcel), error.shown)
             return Deferred(told(error, options), needs_person=isinstance(error, HostKeyChanged))
-        return Accepted()
+        where = "the folder that the user is let into" if options.folder == "." else options.folder
+        return Accepted(f"the file {name} ({len(content):,} bytes) was written whole into {where}")
 
 
 def check_folder(outbound: Outbound, endpoint: str, options: SftpOptions, secret: str) -> str:

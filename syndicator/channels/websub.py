@@ -47,13 +47,8 @@ class WebSub:
         """Build the POST of the changed entries to the callback (7), signed when a secret was given (7.1)."""
         if parcel.feed is None:
             raise ValueError(f"delivery {parcel.delivery_id} has no feed to send")
-        form = topic_format(parcel.topic)
-        body = self._body(form, parcel.feed)
-        hub = parcel.feed.hub_url or f"{parcel.terms.base_url}/hub"
-        headers = [("Content-Type", CONTENT_TYPES[form]), ("Link", f'<{hub}>; rel="hub", <{parcel.topic}>; rel="self"')]
-        if parcel.secrets:
-            headers.append(("X-Hub-Signature", hub_signature(body, parcel.secrets[0])))
-        return Request(url=parcel.endpoint, headers=tuple(headers), body=body)
+        body = self._body(topic_format(parcel.topic), parcel.feed)
+        return _distribution(parcel.endpoint, parcel.topic, parcel.feed, body, parcel.secrets)
 
     def read(self, answer: Answer, at: datetime) -> Outcome:
         return read_answer(answer, at)
@@ -64,6 +59,20 @@ class WebSub:
             body = RENDERERS[form](feed)
             self._rendered[form] = feed, body
         return body
+
+
+def trial_request(callback: str, topic: str, feed: Feed, secrets: tuple[str, ...]) -> Request:
+    """Build the test that an owner asked for: a content distribution request (7) like any other. What `feed` may hold is decided
+    elsewhere; a subscriber cannot tell it from news, so it must be nothing but that."""
+    return _distribution(callback, topic, feed, RENDERERS[topic_format(topic)](feed), secrets)
+
+
+def _distribution(callback: str, topic: str, feed: Feed, body: bytes, secrets: tuple[str, ...]) -> Request:
+    hub = feed.hub_url or f"{feed.terms.base_url}/hub"
+    headers = [("Content-Type", CONTENT_TYPES[topic_format(topic)]), ("Link", f'<{hub}>; rel="hub", <{topic}>; rel="self"')]
+    if secrets:
+        headers.append(("X-Hub-Signature", hub_signature(body, secrets[0])))
+    return Request(url=callback, headers=tuple(headers), body=body)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 No create there is idempotent, so nothing is created before our own slug was looked for in every state, trashed too; what we are
 about to write is noted first, so that an answer that got lost is understood later. A copy the partner changed is left alone
-unless it gave leave; a kill takes it off the site all the same. Which right is missing is said in plain words.
+unless it gave leave; a kill takes it off the site all the same. Which right is missing is said in plain words. The example of a
+test send is a draft whatever the partner chose, and goes into the trash at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
@@ -70,6 +71,19 @@ class Copies(Protocol):
 
     def find(self, delivery_id: int) -> Copy: ...
     def keep(self, delivery_id: int, copy: Copy) -> None: ...
+
+
+@dataclass(slots=True)
+class OneCopy:
+    """Copies of one visit that nobody remembers later: an example's."""
+
+    copy: Copy = field(default_factory=Copy)
+
+    def find(self, delivery_id: int) -> Copy:
+        return self.copy
+
+    def keep(self, delivery_id: int, copy: Copy) -> None:
+        self.copy = copy
 
 
 class Trouble(Exception):
@@ -143,6 +157,8 @@ class WordPress:
     def deliver(self, parcel: Parcel, at: datetime) -> Outcome:
         options = WordPressOptions.model_validate(parcel.options)
         site = Site(self.outbound, parcel.endpoint, options.user, parcel.secrets[0], at)
+        if parcel.entry.example:
+            return _show_example(site, options, parcel)
         visit = Visit(site, options, parcel, self.copies)
         try:
             return visit.withdraw() if parcel.entry.withdrawn else visit.bring()
@@ -152,13 +168,52 @@ class WordPress:
 
 def check_login(outbound: Outbound, address: str, user: str, password: str, at: datetime) -> str:
     """Try the account; returns what stands in the way in plain words, empty when nothing does."""
-    site = Site(outbound, address, user, password, at)
     try:
-        me = site.ask("GET", "/wp/v2/users/me", {"context": "edit"})
+        rights = _rights(Site(outbound, address, user, password, at))
     except Trouble as trouble:
         return trouble.outcome.reason
-    rights = me.get("capabilities", {}) if isinstance(me, dict) else {}
-    return "" if not rights or rights.get("edit_posts") else "this WordPress user may not make posts"
+    return "" if not rights or "edit_posts" in rights else WORDS["rest_cannot_create"]
+
+
+def _rights(site: Site) -> set[str]:
+    """Return what the account may do, in WordPress's words; empty where the site does not say."""
+    me = site.ask("GET", "/wp/v2/users/me", {"context": "edit"})
+    found = me.get("capabilities") if isinstance(me, dict) else None
+    return {str(right) for right, held in found.items() if held} if isinstance(found, dict) else set()
+
+
+def _show_example(site: Site, options: WordPressOptions, parcel: Parcel) -> Outcome:
+    """Make the example as a story is made, but as a draft, and put it into the trash; says what the account may besides.
+
+    Where an answer got lost, the post there may be is looked for by its slug the next time, before another is made.
+    """
+    copies = OneCopy()
+    as_draft = options.model_copy(update={"status": "draft", "on_kill": "trash", "overwrite": True})
+    visit = Visit(site, as_draft, parcel, copies)
+    try:
+        rights = _rights(site)
+        if rights and options.status == "publish" and "publish_posts" not in rights:
+            return Deferred(WORDS["rest_cannot_publish"])
+        outcome = visit.bring()
+        if not isinstance(outcome, Accepted):
+            return outcome
+        post = copies.copy.remote_id
+        visit.withdraw()
+    except Trouble as trouble:
+        if copies.copy.remote_id is None:
+            return trouble.outcome
+        if trouble.code:
+            return replace(trouble.outcome, reason=f"{trouble.outcome.reason}; the example stays there as a draft")
+        return Deferred(trouble.outcome.reason, UNSEEN_SECONDS)
+    end = "put into the trash" if copies.copy.withdrawn else "left as a draft, since this site keeps no trash"
+    return Accepted(f"post {post} was made as a draft and {end}{_may(rights)}")
+
+
+def _may(rights: set[str]) -> str:
+    """Say which rights that a subscription may need the account has, and which not; empty where that is not known."""
+    known = {"publish_posts": "publish posts", "manage_categories": "make categories and tags"}
+    told = [f"may{'' if right in rights else ' not'} {words}" for right, words in known.items()]
+    return f"; the account {' and '.join(told)}" if rights else ""
 
 
 @dataclass(slots=True)

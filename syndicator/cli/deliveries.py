@@ -23,7 +23,7 @@ from syndicator.operations import subscriptions as subscribing
 from syndicator.operations.destinations import try_login
 from syndicator.operations.hub import ask_callback
 from syndicator.operations.publishers import get_publisher
-from syndicator.operations.try_out import trials_of
+from syndicator.operations.try_out import told_of, trials_of
 from syndicator.sending import create_engine
 
 
@@ -117,7 +117,7 @@ def show_subscription(context: typer.Context, subscription_id: str) -> None:
     with desk.house.sessions() as session:
         found = subscribing.get_subscription(session, subscription_id)
         tests = [
-            f"{trial.asked_at:%Y-%m-%d %H:%M:%S}Z {trial.outcome or 'waits'} {trial.reason}"
+            f"{trial.asked_at:%Y-%m-%d %H:%M:%S}Z {trial.kind.value} {trial.outcome or 'waits'} {told_of(trial)}"
             for trial in trials_of(session, found)
         ]
         public_key = subscribing.public_key(desk.house, found)

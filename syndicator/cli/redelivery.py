@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from syndicator.cli.desk import Desk, say
+from syndicator.delivery.trial_talks import TrialTalks
 from syndicator.domain.deliveries import Delivery, DeliveryState
 from syndicator.errors import NotFound
 from syndicator.operations import deliveries as looking
 from syndicator.operations.acknowledge import pending_acknowledgements
 from syndicator.operations.backfill import backfill as owe_backfill
-from syndicator.operations.destinations import try_login
 from syndicator.operations.explain import explain, story_meant
 from syndicator.operations.publishers import get_publisher
 from syndicator.operations.subscriptions import get_subscription
-from syndicator.operations.try_out import ask_for_trial
+from syndicator.operations.try_out import WILL_DO, ask_for_trial, told_of
 
 
 def register(subscriptions: typer.Typer, deliveries: typer.Typer) -> None:
@@ -29,19 +29,19 @@ def register(subscriptions: typer.Typer, deliveries: typer.Typer) -> None:
 
 
 def test(context: typer.Context, subscription_id: str) -> int:
-    """Have an example sent to a webhook (`subscription show` says what came of it), or log in where SFTP or WordPress lead."""
+    """Send a test as stories are sent: an example by e-mail, SFTP or WordPress at once; to a webhook or WebSub callback it goes
+    within seconds (or by `delivery drain`), and `subscription show` says what came of it."""
     desk: Desk = context.obj
     with desk.house.sessions() as session:
         found = get_subscription(session, subscription_id)
-    if found.channel.logs_in:
-        credential = desk.house.vault.unlock(found.secret or "")
-        trouble = try_login(desk.outbound, found.channel, found.endpoint, found.options, credential, desk.house.clock())
-        say(trouble or f"{found.endpoint} lets us in", error=bool(trouble))
-        return 1 if trouble else 0
+    record: dict[str, object] = {"to": found.endpoint, "does": WILL_DO[found.channel]}
+    if found.channel.converses:
+        trial = TrialTalks(desk.house, desk.outbound).hold_now(subscription_id, actor=desk.actor)
+        desk.show(record | {"test": trial.public_id, "outcome": trial.outcome, "told": told_of(trial)})
+        return 0 if trial.outcome == "accepted" else 1
     with desk.house.sessions.begin() as session:
-        found = get_subscription(session, subscription_id)
-        trial = ask_for_trial(session, found, actor=desk.actor, at=desk.house.clock())
-    desk.show({"test": trial.public_id, "to": found.endpoint})
+        trial = ask_for_trial(session, get_subscription(session, subscription_id), actor=desk.actor, at=desk.house.clock())
+    desk.show(record | {"test": trial.public_id, "outcome": "on its way"})
     return 0
 
 

@@ -267,13 +267,14 @@ class Engine:
         now = self.ticks()
         waiting = self.sender.waiting() | self.talkers.waiting() if self.judged else set()
         self.judged = {key: judged for key, judged in self.judged.items() if key in waiting}
-        stale = [key for key, judged in self.judged.items() if now - judged >= RECALL_SECONDS and key in self.under_way]
-        if not stale:
-            return
-        with reading(self.house.sessions) as session:
-            going = may_still_go(session, self.house, stale, worker=self.worker, at=self.house.clock())
+        stale = {key for key, judged in self.judged.items() if now - judged >= RECALL_SECONDS}
+        owed = [key for key in stale if key in self.under_way]
+        going: set[int] = set()
+        if owed:
+            with reading(self.house.sessions) as session:
+                going = may_still_go(session, self.house, owed, worker=self.worker, at=self.house.clock())
         self.judged.update(dict.fromkeys(going, now))
-        recalled = set(stale) - going
+        recalled = stale - going
         if recalled:
             self.sender.take_back(recalled)
             self.talkers.take_back(recalled)
@@ -397,6 +398,8 @@ class Engine:
                 self.last_errand -= 1
                 self.carrying[self.last_errand] = kind, errand
                 self.sender.submit(self.last_errand, errand.request, urgent=True)  # somebody waits for it, and they are few
+                if errand.carries_story:
+                    self.judged[self.last_errand] = self.ticks()
             count += len(errands)
         return count
 
@@ -432,7 +435,7 @@ class Engine:
                 self._settle_errands(kind, done, at)
         for key, _ in answers:
             del self.carrying[key]
-        if answers:
+        if any(answer.error not in UNTRIED for _, answer in answers):
             self.judged = dict.fromkeys(self.judged, 0.0)  # a subscription may have ended; nothing more leaves to it
 
     def _settle_errands(self, kind: Errands, done: Sequence[tuple[Errand, Answer]], at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Errands: single requests that the engine makes beside deliveries (verifying a WebSub callback, trying a webhook out).
+"""Errands: single requests that the engine makes beside deliveries (verifying a WebSub callback, trying an endpoint out).
 
 An errand that was taken and not settled comes back by itself, like a delivery; what it asks for is safe to ask twice.
 """
@@ -23,6 +23,7 @@ class Errand:
     row_id: int
     request: Request
     challenge: str = ""
+    carries_story: bool = False  # judged anew when it has waited for its turn: taken back, and claimed again
 
 
 class Errands(Protocol):

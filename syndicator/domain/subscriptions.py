@@ -26,6 +26,11 @@ class ChannelKind(StrEnum):
         return self in {ChannelKind.SFTP, ChannelKind.WORDPRESS}
 
     @property
+    def converses(self) -> bool:
+        """Whether a delivery takes more than one request."""
+        return self.logs_in or self is ChannelKind.EMAIL
+
+    @property
     def words(self) -> str:
         """Its name, as people write it."""
         names = {"websub": "WebSub", "email": "e-mail", "sftp": "SFTP", "wordpress": "WordPress"}
@@ -112,8 +117,13 @@ class Subscription(Base):
     publisher: Mapped[Publisher | None] = relationship()
 
 
+class TrialKind(StrEnum):
+    SEND = "send"  # a test send: what stories will come as really comes, once
+    LOGIN = "login"  # we log in and write nothing, before a subscription counts
+
+
 class Trial(Base):
-    """An example that an owner asked to be sent to a webhook, once, and what came of it."""
+    """One try at an endpoint that its owner asked for, and what came of it."""
 
     __tablename__ = "trials"
     __table_args__ = (
@@ -129,11 +139,13 @@ class Trial(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     public_id: Mapped[str] = mapped_column(String(32), unique=True)
     subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"))
+    kind: Mapped[TrialKind] = mapped_column(choice(TrialKind), default=TrialKind.SEND)
     asked_at: Mapped[datetime]
     due_at: Mapped[datetime | None]  # None once it was sent
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str] = mapped_column(String(12), default="")  # accepted, deferred, refused
     reason: Mapped[str] = mapped_column(String(200), default="")
+    done: Mapped[str] = mapped_column(Text, default="")  # which file, post or story it was, in words for people
     status: Mapped[int | None]
     duration_ms: Mapped[int] = mapped_column(default=0)
     answer: Mapped[str] = mapped_column(Text, default="")

@@ -75,12 +75,13 @@ class Entry:
     withdrawn_reason: str = ""
     images: tuple[Image, ...] = ()  # cleared ones only
     left_out: tuple[str, ...] = ()  # what its copies do not hold, a line each
+    example: bool = False  # made for a test send: canceled, so that nobody publishes it, and yet with a body to look at
     clean: bool = field(default=False, init=False, compare=False, repr=False)  # marked by `cleaned`; lost by any replacement
 
     @property
     def withdrawn(self) -> bool:
         """Killed or taken down: the entry stays to say so, emptied."""
-        return self.status is not PubStatus.USABLE
+        return self.status is not PubStatus.USABLE and not self.example
 
     @property
     def original_url(self) -> str:

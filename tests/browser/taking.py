@@ -60,7 +60,7 @@ def take_stories(page: Page, desk: Page, served: Served, receiver: Receiver, pub
     page.get_by_role("button", name="Send a test").click()
     send(house)
     page.reload()
-    assert page.get_by_text("accepted").is_visible()
+    assert page.get_by_text("worked").is_visible()
     assert told(receiver.wait_for(1)[-1], signed) == "test"
 
     # A story arrives, then its correction, which is acknowledged.

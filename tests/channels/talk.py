@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from syndicator.delivery.engine import Engine
+from syndicator.delivery.trial_talks import TrialTalks
 from syndicator.domain.copies import RemoteCopy
 from syndicator.domain.deliveries import Delivery
 from syndicator.domain.publishers import Publisher
-from syndicator.domain.subscriptions import ChannelKind, Subscription
+from syndicator.domain.subscriptions import ChannelKind, Subscription, Trial
 from syndicator.house import House
 from syndicator.operations.copies import copies_of
 from syndicator.operations.subscriptions import subscribe
@@ -59,6 +60,11 @@ class Partner:
         """Let the time come at which what is owed is tried again."""
         self.house.clock.now = max(delivery.next_attempt_at for delivery in self.owed if delivery.next_attempt_at)  # type: ignore[attr-defined]
         return self.drain()
+
+    def tried(self) -> Trial:
+        """Send a test and return what came of it."""
+        talks = TrialTalks(self.house, open_outbound(self.house.config))
+        return talks.hold_now(self.subscription.public_id, actor="test")
 
     def now(self) -> Subscription:
         with self.house.sessions() as session:

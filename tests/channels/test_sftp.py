@@ -12,9 +12,11 @@ import paramiko
 import pytest
 
 from syndicator.channels.sftp import put
-from syndicator.domain.subscriptions import ChannelKind, SubscriptionState
+from syndicator.delivery.trial_talks import TrialTalks
+from syndicator.domain.subscriptions import ChannelKind, SubscriptionState, Trial
 from syndicator.errors import AddressRefused, InvalidRequest
 from syndicator.house import House
+from syndicator.outbound import open_outbound
 from tests.channels.password_server import PASSWORD, USER, password_server
 from tests.channels.sshd import Sshd
 from tests.channels.talk import Partner, partner_of
@@ -173,6 +175,58 @@ def test_a_server_without_an_atomic_rename_still_gets_one_whole_file(sshd: Sshd,
         for content in (b"first", b"first", b"longer than first"):
             put(sftp, str(tmp_path), "story.json", content)
             assert (names(tmp_path), (tmp_path / "story.json").read_bytes()) == (["story.json"], content)
+
+
+@pytest.mark.parametrize("form", ["ninjs", "html", "text", "newsml", "jsonld"])
+def test_a_test_send_leaves_an_example_that_nobody_takes_for_news(
+    small_house: House, sshd: Sshd, tmp_path: Path, form: str
+) -> None:
+    folder = tmp_path / "drop"
+    with to_sftp(small_house, sshd, folder, format=form, name="{slug}-{id}-{version}.{ext}") as partner:
+        trial = partner.tried()
+        assert (trial.outcome, trial.reason, partner.owed) == ("accepted", "", [])
+        [name] = names(folder)
+        assert name.startswith(f"example-not-for-publication-how-stories-of-latest-come-EXAMPLE_{trial.public_id}-1.")
+        content = (folder / name).read_text()
+        size = (folder / name).stat().st_size
+        assert trial.done == f"the file {name} ({size:,} bytes) was written whole into {folder}"
+        assert as_read(content).count(small_house.config.notice.text) == 1
+        assert "EXAMPLE, NOT FOR PUBLICATION" in content
+        assert "canceled" in content
+        again = partner.tried()
+        assert len(names(folder)) == 2  # a technician sees each arrive
+        assert again.public_id in "".join(names(folder))
+
+
+def test_a_test_send_that_comes_back_after_a_crash_leaves_one_file(small_house: House, sshd: Sshd, tmp_path: Path) -> None:
+    with to_sftp(small_house, sshd, tmp_path / "drop") as partner:
+        trial = partner.tried()
+        with small_house.sessions.begin() as session:
+            kept = session.get_one(Trial, trial.id)
+            kept.due_at, kept.finished_at, kept.outcome = small_house.clock(), None, ""
+        assert TrialTalks(small_house, open_outbound(small_house.config)).hold_due() == 1
+    assert names(tmp_path / "drop") == [f"20260701T120000Z_EXAMPLE_{trial.public_id}_v1_canceled.json"]
+
+
+def test_a_test_send_says_what_stands_in_the_way(small_house: House, sshd: Sshd, tmp_path: Path) -> None:
+    with to_sftp(small_house, sshd, tmp_path / "drop") as partner:
+        (tmp_path / "drop").rmdir()
+        trial = partner.tried()
+    assert (trial.outcome, trial.done) == ("deferred", "")
+    assert trial.reason == f"there is no folder {tmp_path / 'drop'} on the server"
+
+
+def test_a_full_disk_is_no_delivery(small_house: House, tmp_path: Path) -> None:
+    """The server takes the beginning of the file and says of the rest that there is no room: nothing may be renamed then."""
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    with password_server(folder, room=40_000) as server:
+        options = {"user": USER, "host_key": server.fingerprint, "folder": "/"}
+        with partner_of(small_house, ChannelKind.SFTP, server.url, PASSWORD, **options) as partner:
+            partner.desk.publish(body_html=f"<p>{'Word. ' * 20_000}</p>")
+            told = "the server did not take the whole file; its disk or the user's quota may be full"
+            assert partner.drain() == ("owed", told)
+            assert [name for name in names(folder) if not name.endswith(".part")] == []
 
 
 def _refuse(old: str, new: str) -> None:

@@ -13,10 +13,12 @@ import pytest
 from syndicator.channels import Accepted
 from syndicator.channels.wordpress import Copy, WordPress, check_login
 from syndicator.config import Config
+from syndicator.delivery.trial_talks import LOOKED_AFTER, TrialTalks
 from syndicator.domain.stories import Image, Rights
 from syndicator.domain.subscriptions import ChannelKind, Told
 from syndicator.errors import InvalidRequest
 from syndicator.house import House
+from syndicator.operations.try_out import trials_of
 from syndicator.outbound import open_outbound
 from tests.channels.parcels import parcel
 from tests.channels.talk import Partner, partner_of
@@ -300,3 +302,61 @@ def test_the_password_goes_nowhere_else(partner: Partner, site: WordPressTarget,
         partner_of(partner.house, ChannelKind.WORDPRESS, site.url, "", user="desk"),
     ):
         pass
+
+
+@pytest.mark.parametrize("status", ["publish", "pending", "draft"])
+def test_a_test_send_is_a_draft_that_goes_into_the_trash_whatever_the_partner_chose(
+    small_house: House, site: WordPressTarget, status: str
+) -> None:
+    seen: list[str] = []
+
+    def look(method: str, route: str) -> str:
+        seen.extend(post["status"] for post in site.posts.values())
+        return ""
+
+    site.fate = look
+    with to_site(small_house, site, status=status, default_category="Wire") as partner:
+        trial = partner.tried()
+        assert (trial.outcome, partner.owed, partner.copies) == ("accepted", [], [])
+    post = only(site)
+    assert trial.done == (
+        f"post {post['id']} was made as a draft and put into the trash; "
+        "the account may publish posts and may make categories and tags"
+    )
+    assert (post["status"], set(seen)) == ("trash", {"draft"})
+    assert post["title"] == "EXAMPLE, NOT FOR PUBLICATION: how stories of “latest” come"
+    assert as_read(post["content"]).count(small_house.config.notice.text) == 1
+    assert [site.terms["categories"][number]["name"] for number in post["categories"]] == ["Wire"]
+
+
+@pytest.mark.parametrize("fate", ["before", "after"])
+@pytest.mark.parametrize("lost", range(6))
+def test_a_lost_answer_leaves_no_second_example_and_none_outside_the_trash(
+    partner: Partner, site: WordPressTarget, lost: int, fate: str
+) -> None:
+    answers = iter([""] * lost + [fate])
+    site.fate = lambda method, route: next(answers, "")
+    partner.tried()
+    partner.house.clock.now += LOOKED_AFTER / 2  # type: ignore[attr-defined]
+    TrialTalks(partner.house, open_outbound(partner.house.config)).hold_due()
+    assert [post["status"] for post in site.posts.values()] in ([], ["trash"])
+    with partner.house.sessions() as session:
+        [trial] = trials_of(session, partner.subscription)
+    assert trial.finished_at is not None
+    assert (trial.outcome == "accepted") == bool(site.posts)
+
+
+def test_a_test_send_says_which_right_is_missing_before_it_writes(partner: Partner, site: WordPressTarget) -> None:
+    site.role = "contributor"
+    trial = partner.tried()
+    assert (trial.outcome, site.posts) == ("deferred", {})
+    assert trial.reason.startswith("this WordPress user may not publish")
+    site.role = "author"
+    assert partner.tried().done.endswith("the account may publish posts and may not make categories and tags")
+
+
+def test_a_test_send_to_a_site_without_trash_leaves_a_draft_and_says_so(partner: Partner, site: WordPressTarget) -> None:
+    site.keeps_trash = False
+    trial = partner.tried()
+    assert only(site)["status"] == "draft"
+    assert "left as a draft, since this site keeps no trash" in trial.done

@@ -21,6 +21,7 @@ from lxml import html as lxml_html
 
 from syndicator.domain.stories import Image, PubStatus, Rights
 from syndicator.render.entry import Entry, terms_beside
+from syndicator.render.example import example_entry
 from syndicator.render.html import render_html
 from syndicator.render.jsonfeed import render_item
 from syndicator.render.jsonld import render_jsonld
@@ -177,7 +178,7 @@ def check(form: str, story: Entry) -> None:
     assert said.canonical == (story.original_url or story.url)
     held = story.embargoed_until
     assert said.embargo == (embargo(story) if form in TOLD_IN_WORDS or held is None else rfc3339(held))
-    assert said.status == "usable"
+    assert said.status == story.status.value
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -238,6 +239,19 @@ LARGE = {
 def test_a_body_of_a_megabyte_is_carried_whole_and_stays_valid(form: str, kind: str) -> None:
     story = entry(body_html=LARGE[kind], summary="")
     check(form, story)
+    check_schema(form, story)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_example_of_a_test_send_is_as_whole_as_a_story_and_canceled(form: str) -> None:
+    example = example_entry(TERMS, uid="tst_1", authority="wire.example", feed="r&d", language="en", at=NOON)
+    assert example.status is PubStatus.CANCELED
+    check(form, example)
+    check_schema(form, example)
+
+
+def check_schema(form: str, story: Entry) -> None:
+    """What is written is valid where the format has a schema."""
     written = FORMATS[form][0](story)
     if form == "newsml":
         NEWSML.assertValid(etree.fromstring(written, etree.XMLParser(huge_tree=True)))

@@ -10,8 +10,10 @@ from datetime import timedelta
 
 from flask import Flask
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from syndicator.access import Decision
+from syndicator.channels import Accepted, Deferred, Refused
 from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, delivery_uid
@@ -20,11 +22,11 @@ from syndicator.domain.letters import Letter
 from syndicator.domain.publishers import ApiKey, Publisher
 from syndicator.domain.republications import BeaconDay, Republication
 from syndicator.domain.stories import SourceKind
-from syndicator.domain.subscriptions import ChannelKind
+from syndicator.domain.subscriptions import ChannelKind, Subscription
 from syndicator.domain.tallies import DailyTally
 from syndicator.house import House
 from syndicator.jobs import JOBS, run_job
-from syndicator.operations import inquiries, subscriptions, try_logins, try_out
+from syndicator.operations import inquiries, subscriptions, try_out
 from syndicator.operations.agreements import add_agreement
 from syndicator.operations.keys import create_key, create_token
 from syndicator.operations.receipts import issue_receipt
@@ -85,6 +87,7 @@ def furnish(app: Flask, house: House, lead: str) -> Scene:
         _portal(subscription.public_id, uid, lead, story, receipt)
         | {
             "login": f"/portal/subscriptions/{_log_in(house, publisher)}",
+            "test": f"/portal/subscriptions/{_try_out(house, publisher)}",
             "member": f"/portal/members/{technician.public_id}",
             "revoke": f"/portal/keys/{key}/revoke",
         },
@@ -215,24 +218,43 @@ def _log_in(house: House, publisher: Publisher) -> str:
     """Make a subscription that we could not log in for; returns its id."""
     at = house.clock()
     with house.sessions.begin() as session:
-        held, _ = subscriptions.subscribe(
-            session,
-            house,
-            Outbound(house.config.outbound, house.config.user_agent),
-            session.get_one(Publisher, publisher.id),
-            feed="latest",
-            channel=ChannelKind.WORDPRESS,
-            endpoint="https://1.1.1.1/",
-            options={"user": "wire"},
-            credential="abcd EFGH 1234 ijkl",
-            actor="mara@courier.example",
-            at=at,
-        )
-        try_logins.hold_until_login(session, held, actor="mara@courier.example", at=at)
-        trial = try_out.trials_of(session, held)[0]
-        trial.due_at, trial.finished_at, trial.outcome, trial.reason = None, at, "refused", "http-401"
-        held.state_reason = f"{try_logins.FAILED}it answered with status 401"
+        held = _subscribe(session, house, publisher, ChannelKind.WORDPRESS, "https://1.1.1.1/", {"user": "wire"})
+        try_out.hold_until_login(session, held, actor="mara@courier.example", at=at)
+        try_out.finish(try_out.trials_of(session, held)[0], Refused("http-401"), at=at)
+        held.state_reason = f"{try_out.FAILED}it answered with status 401"
         return held.public_id
+
+
+def _try_out(house: House, publisher: Publisher) -> str:
+    """Make a subscription that was tried out; returns its id."""
+    at, there = house.clock(), {"user": "wire", "host_key": f"SHA256:{'uNiVztks' * 5}WG0", "folder": "/incoming/wire"}
+    name = "20260721T211200Z_EXAMPLE_tst_2v1jh8dnvbmfa24g_v1_canceled.json"
+    done = Accepted(f"the file {name} (2,113 bytes) was written whole into /incoming/wire")
+    with house.sessions.begin() as session:
+        made = _subscribe(session, house, publisher, ChannelKind.SFTP, "sftp://1.1.1.1", there)
+        for outcome in (Deferred("timeout"), done):
+            trial = try_out.ask_for_trial(session, made, actor="mara@courier.example", at=at)
+            try_out.finish(trial, outcome, at=at)
+        return made.public_id
+
+
+def _subscribe(
+    session: Session, house: House, publisher: Publisher, channel: ChannelKind, endpoint: str, options: dict[str, str]
+) -> Subscription:
+    made, _ = subscriptions.subscribe(
+        session,
+        house,
+        Outbound(house.config.outbound, house.config.user_agent),
+        session.get_one(Publisher, publisher.id),
+        feed="latest",
+        channel=channel,
+        endpoint=endpoint,
+        options=dict(options),
+        credential="abcd EFGH 1234 ijkl",
+        actor="mara@courier.example",
+        at=house.clock(),
+    )
+    return made
 
 
 def _ask(house: House) -> str:

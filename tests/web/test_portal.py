@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from syndicator.delivery.trial_talks import TrialTalks
 from syndicator.domain.accounts import MemberRole, StaffRole
 from syndicator.domain.agreements import Take, Way
 from syndicator.domain.audit import AuditEntry
@@ -23,7 +24,6 @@ from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
 from syndicator.operations.keys import find_key, find_token
 from syndicator.operations.render_feeds import render_stale
-from syndicator.operations.try_logins import try_due
 from syndicator.operations.try_out import MOST_AN_HOUR
 from syndicator.outbound import Outbound
 from tests.clocks import HandClock
@@ -391,8 +391,8 @@ def test_a_test_by_mail_comes_as_stories_will_and_the_page_says_so(owner: Browse
     assert "Send a test" in owner.get(page).text
     assert owner.post(f"{page}/test").status_code == 303
     assert "on its way" in owner.get(page).text
-    assert try_due(house, Outbound(house.config.outbound, "test")) == 1
-    assert "accepted" in owner.get(page).text
+    assert TrialTalks(house, Outbound(house.config.outbound, "test")).hold_due() == 1
+    assert "worked" in owner.get(page).text
     [letter] = (house.config.data_dir / "outbox").iterdir()
     message = message_from_bytes(letter.read_bytes(), policy=policy.default)
     assert (message["To"], message["List-Id"]) == (ours.email, "latest <latest.wire.example>")
@@ -404,6 +404,6 @@ def test_a_subscription_is_not_tried_out_without_end(owner: Browser, house: Hous
     with house.sessions() as session:
         page = f"/portal/subscriptions/{session.scalars(select(Subscription.public_id)).one()}"
     for _ in range(MOST_AN_HOUR):
-        assert "An example is on its way" in owner.post(f"{page}/test", follow_redirects=True).text
-        try_due(house, Outbound(house.config.outbound, "test"))
+        assert "A test is on its way" in owner.post(f"{page}/test", follow_redirects=True).text
+        TrialTalks(house, Outbound(house.config.outbound, "test")).hold_due()
     assert "wait a while" in owner.post(f"{page}/test", follow_redirects=True).text

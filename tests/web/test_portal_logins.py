@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from syndicator.delivery.trial_talks import TrialTalks
 from syndicator.domain.accounts import MemberRole
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.subscriptions import Subscription, SubscriptionState, Trial
 from syndicator.house import House
-from syndicator.operations.try_logins import try_due
 from syndicator.outbound import Outbound
 from tests.channels.wordpress_target import PASSWORD, WordPressTarget
 from tests.desk import Desk
@@ -56,7 +56,7 @@ def found(house: House) -> Subscription:
 
 
 def run(house: House) -> int:
-    return try_due(house, Outbound(house.config.outbound, house.config.user_agent))
+    return TrialTalks(house, Outbound(house.config.outbound, house.config.user_agent)).hold_due()
 
 
 def test_it_counts_as_soon_as_we_could_log_in_and_has_what_was_published_meanwhile(
@@ -69,7 +69,7 @@ def test_it_counts_as_soon_as_we_could_log_in_and_has_what_was_published_meanwhi
     assert run(house) == 1
     assert [route for _, route in target.asked] == ["/wp/v2/users/me"]
     assert found(house).state is SubscriptionState.ACTIVE
-    assert ">accepted</span>" in owner.get(page).text
+    assert ">worked</span>" in owner.get(page).text
     assert [each.state.value for each in desk.owed(found(house))] == ["owed"]
     assert run(house) == 0
 
@@ -107,7 +107,22 @@ def test_what_its_owner_paused_or_removed_meanwhile_stays_so(owner: Browser, hou
     assert found(house).state is SubscriptionState.ENDED
 
 
-def test_trying_an_active_one_changes_nothing(owner: Browser, house: House, target: WordPressTarget) -> None:
+def test_a_test_writes_and_says_before_and_after_what_it_does(owner: Browser, house: House, target: WordPressTarget) -> None:
+    page = subscribe(owner, house, target)
+    run(house)
+    assert target.posts == {}  # a login writes nothing
+    before = owner.get(page).text
+    assert "makes an example as a draft, whatever you chose for stories, and puts it into the trash at once" in before
+    assert "a login: " in before
+    owner.post(f"{page}/test")
+    assert "a test: " in owner.get(page).text
+    run(house)
+    [post] = target.posts.values()
+    assert post["status"] == "trash"
+    assert f"post {post['id']} was made as a draft and put into the trash" in owner.get(page).text
+
+
+def test_a_test_that_fails_changes_nothing(owner: Browser, house: House, target: WordPressTarget) -> None:
     page = subscribe(owner, house, target)
     run(house)
     target.role = "subscriber"
@@ -115,4 +130,4 @@ def test_trying_an_active_one_changes_nothing(owner: Browser, house: House, targ
     run(house)
     assert found(house).state is SubscriptionState.ACTIVE
     with house.sessions() as session:
-        assert [trial.outcome for trial in session.scalars(select(Trial).order_by(Trial.id))] == ["accepted", "refused"]
+        assert [trial.outcome for trial in session.scalars(select(Trial).order_by(Trial.id))] == ["accepted", "deferred"]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from syndicator.domain.deliveries import DeliveryState
 from syndicator.domain.publishers import Scope
-from syndicator.domain.subscriptions import Trial
+from syndicator.domain.subscriptions import Trial, TrialKind
 from syndicator.errors import InvalidRequest
 from syndicator.operations import backfill, try_out
 from syndicator.operations.deliveries import REPLAYED_AT_ONCE, replay_many
@@ -21,11 +21,13 @@ from syndicator.web.identity import require_publisher, the_house
 
 
 class TrialShown(Answer):
-    id: str = Field(description="The `webhook-id` of the example.")
+    id: str = Field(description="The `webhook-id` of a webhook's example; part of the name of every other.")
+    kind: TrialKind = Field(description="`send`: a test send; `login`: we log in, before one made in the portal counts.")
     asked_at: Moment
     finished_at: Moment | None = Field(description="Null while it is under way.")
     outcome: str = Field(description="accepted, deferred or refused; empty while it is under way.")
     reason: str
+    done: str = Field(description="What there is now, in words: which file or post was made, which story the callback was sent.")
     status: int | None
     duration_ms: int
     answer: str = Field(description="The beginning of what the endpoint answered.")
@@ -57,7 +59,13 @@ class PublicKey(Answer):
 @api.post("/subscriptions/<public_id>/test")
 @endpoint(202)
 def test_subscription(public_id: str) -> TrialShown:
-    """Have an example sent to a webhook, signed like a delivery, of the type `test`, or to a mailbox. Elsewhere we log in."""
+    """Have a test sent, once and within seconds, as stories are sent; `GET …/test/ID` says what came of it.
+
+    A webhook gets a message of the type `test`, a mailbox an example. SFTP: an example is written into the folder and stays,
+    EXAMPLE in its name and its status `canceled`. WordPress: an example is made as a draft and put into the trash. A WebSub
+    callback gets the feed with the newest story that it had before, or with none. At most 20 times an hour, also while it is
+    paused.
+    """
     (asker, _), house = require_publisher(Scope.SUBSCRIBE), the_house()
     with house.sessions.begin() as session:
         return _shown(try_out.ask_for_trial(session, mine(session, public_id), actor=asker.actor, at=house.clock()))

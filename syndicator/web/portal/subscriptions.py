@@ -13,7 +13,7 @@ from syndicator.access import decide_feed
 from syndicator.domain.accounts import MemberRole
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.errors import AddressRefused, Conflict, InvalidRequest, NotFound
-from syndicator.operations import backfill, deliveries, subscriptions, try_logins, try_out
+from syndicator.operations import backfill, deliveries, subscriptions, try_out
 from syndicator.storage.engine import reading
 from syndicator.web.guard import actor, member_required, mine
 from syndicator.web.identity import the_house, the_outbound
@@ -68,7 +68,7 @@ def create_subscription(channel: str) -> ResponseReturnValue:
                 at=house.clock(),
             )
             if made.channel.logs_in:
-                try_logins.hold_until_login(session, made, actor=actor(), at=house.clock())
+                try_out.hold_until_login(session, made, actor=actor(), at=house.clock())
     except (InvalidRequest, AddressRefused, NotFound) as error:
         form.blame(_at_its_field(error))
         return _form_page(form, 422)
@@ -82,19 +82,25 @@ def subscription_page(subscription_id: str) -> ResponseReturnValue:
         found = _own(session, subscription_id)
         recent = deliveries.deliveries_of(session, mine().publisher_id, before_id=2**62, limit=RECENT, subscription_id=found.id)
         trials = try_out.trials_of(session, found, limit=3)
-    return render_template("portal/subscription.html", subscription=found, deliveries=recent, trials=trials, spans=SPANS)
+    return render_template(
+        "portal/subscription.html",
+        subscription=found,
+        deliveries=recent,
+        trials=trials,
+        spans=SPANS,
+        will_do=try_out.WILL_DO[found.channel],
+        told_of=try_out.told_of,
+    )
 
 
 @portal.post("/subscriptions/<subscription_id>/test")
 @member_required(MemberRole.TECHNICIAN)
 def try_subscription(subscription_id: str) -> ResponseReturnValue:
-    """Have an example sent to the endpoint; what came of it stands on the page within seconds."""
+    """Have a test sent to the endpoint; what came of it stands on the page within seconds."""
 
     def ask(session: Session, found: Subscription) -> str:
         try_out.ask_for_trial(session, found, actor=actor(), at=the_house().clock())
-        if found.channel.logs_in:
-            return "We log in there within seconds; the page shows how it went."
-        return "An example is on its way; the page shows what became of it."
+        return "A test is on its way; the page shows what came of it."
 
     return _do(subscription_id, ask)
 
@@ -129,7 +135,7 @@ def pause_subscription(subscription_id: str) -> ResponseReturnValue:
 def resume_subscription(subscription_id: str) -> ResponseReturnValue:
     def resume(session: Session, found: Subscription) -> str:
         if found.channel.logs_in and found.state is SubscriptionState.PAUSED:
-            try_logins.hold_until_login(session, found, actor=actor(), at=the_house().clock())
+            try_out.hold_until_login(session, found, actor=actor(), at=the_house().clock())
             return "We log in there within seconds; if that works, it is active again."
         subscriptions.resume(session, found, actor=actor(), at=the_house().clock())
         return "It is active again, beginning with what it was owed."
