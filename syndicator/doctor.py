@@ -19,6 +19,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.carriers import FolderCarrier, SmtpCarrier, open_carrier
+from syndicator.delivery.engine import LOOK_FOR_DEAD_SECONDS
+from syndicator.delivery.executors.celery import count_unheard, make_celery
 from syndicator.documents import DamagedDocument, DocumentNotFound, private_folder, public_folder, read_document
 from syndicator.domain.feeds import FORMATS, FeedState
 from syndicator.domain.jobs import JobRun, LeaderLease
@@ -144,6 +146,18 @@ def _outbound(house: House) -> tuple[bool, str]:
     return True, f"public addresses{f' and {allowed}' if allowed else ''}, {'by the proxy' if rules.egress_proxy else 'directly'}"
 
 
+def _broker(house: House) -> tuple[bool, str]:
+    if house.config.push.executor == "local":
+        return True, "none is needed"
+    app = make_celery(house.config)
+    where = app.connection_for_write().as_uri()  # without the password
+    try:
+        unheard = count_unheard(app)
+    except ConnectionError as error:
+        return False, f"{where} cannot be used ({error}); workers look by themselves every {LOOK_FOR_DEAD_SECONDS:.0f} s"
+    return True, f"{where} answers; {unheard} bells wait to be heard"
+
+
 def _feeds(house: House) -> tuple[bool, str]:
     with reading(house.sessions) as session:
         states = {state.feed: state for state in session.scalars(select(FeedState))}
@@ -188,6 +202,7 @@ LOOKS: dict[str, Callable[[House], tuple[bool, str]]] = {
     "mail": _mail,
     "letters": _letters,
     "outbound": _outbound,
+    "broker": _broker,
     "feeds": _feeds,
     "timetable": _timetable,
 }

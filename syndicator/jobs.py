@@ -21,7 +21,7 @@ from syndicator.carriers import open_carrier
 from syndicator.channels.email import Email
 from syndicator.clock import utc_now
 from syndicator.delivery.digests import Digests
-from syndicator.delivery.engine import LOOK_FOR_DEAD_SECONDS, count_to_do
+from syndicator.delivery.engine import count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
 from syndicator.delivery.living import Living
 from syndicator.delivery.post_office import PostOffice
@@ -260,9 +260,8 @@ class Timetable:
         for job in JOBS:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
         self._scheduler.add_job(self._take_orders, "interval", seconds=ORDER_SECONDS, id="orders", max_instances=1)
-        self._rung_at = monotonic()
         if house.config.push.executor == "celery":
-            self._bell = make_celery(house.config)
+            self._bell, self._broker_away = make_celery(house.config), False
             self._scheduler.add_job(self._ring, "interval", seconds=BELL_SECONDS, id="bell", max_instances=1)
 
     def start(self) -> None:
@@ -315,11 +314,21 @@ class Timetable:
             if not self._leads():
                 return
             due = count_to_do(self._house)
-            if due or monotonic() - self._rung_at >= LOOK_FOR_DEAD_SECONDS:  # what the dead had claimed is not due yet
-                self._rung_at = monotonic()
+            if due:
                 ring(self._bell, due)
+                self._hear(None)
+        except ConnectionError as error:
+            self._hear(error)
         except Exception:
             log.exception("bell failed")
+
+    def _hear(self, error: ConnectionError | None) -> None:
+        """Say when the broker goes away and when it is back, and not four times a second that it is still away."""
+        if error is not None and not self._broker_away:
+            log.warning("bell not heard, the broker cannot be used error=%s", error)
+        elif error is None and self._broker_away:
+            log.warning("bell heard again")
+        self._broker_away = error is not None
 
     def _leads(self) -> bool:
         """Whether we hold the lead; asked of the database only when a third of the lease is over."""

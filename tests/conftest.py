@@ -1,4 +1,4 @@
-"""What tests are handed: a fresh database of each kind, a house on it, a clock that is set by hand, a real Redis.
+"""What tests are handed: a fresh database of each kind, a house on it, a clock that is set by hand, a broker.
 
 A test that takes `database_url`, `house` or `session` runs twice, on SQLite and on PostgreSQL (`-k sqlite` runs half). Each test
 has a database of its own, copied from one made once, so it may commit what it likes.
@@ -24,7 +24,7 @@ from syndicator.storage.engine import open_engine
 from tests.clocks import HandClock
 from tests.databases import Databases, connect, remove_rows, remove_schema, shape
 from tests.desk import Desk
-from tests.servers import Postgres, Redis
+from tests.servers import BROKERS, Broker, Postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_URL = "https://wire.example"
@@ -35,6 +35,11 @@ for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
 # In CI the same examples every time, so that nobody's change fails for an old bug; at a desk new ones, so that the bug is found.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    says = "what Celery is tested on; RabbitMQ takes many seconds to start"
+    parser.addoption("--broker", choices=sorted(BROKERS), default="redis", help=says)
 
 
 _used: set[Engine] = set()
@@ -162,18 +167,12 @@ def empty_postgres_databases(postgres: Postgres) -> Databases:
     return Databases(postgres, "template0", remove_schema)
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[Redis]:
-    server = Redis()
+@pytest.fixture
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A Celery broker of its own: Redis, or what `--broker` names."""
+    server = BROKERS[request.config.getoption("--broker")]()
     yield server
     server.remove()
-
-
-@pytest.fixture
-def redis_url(redis_server: Redis) -> str:
-    """The URL of a real, empty Redis."""
-    redis_server.empty()
-    return redis_server.url
 
 
 def _make_schema(engine: Engine) -> None:

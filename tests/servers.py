@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL and Redis, each in a folder of its own, on a socket or port that nobody else has.
+"""Real servers for tests: PostgreSQL, Redis and RabbitMQ, each in a folder of its own, on a socket or port that nobody else has.
 
 They end with the process that started them, however that ends (parent-death signal). A missing program is a failure that says
 what to install, never a skip.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -15,20 +16,26 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import pytest
 
-START_SECONDS = 30
+START_SECONDS = 60  # RabbitMQ on a busy machine takes half of it
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago. Where a server can bind to port 0 by itself, let it."""
+    """Return a loopback port that was free a moment ago. Where a server can bind to port 0 by itself, let it.
+
+    No outgoing connection is given it while its server is down for a moment: ip_local_port_range of Linux begins at 32,768.
+    """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        while True:
+            with suppress(OSError):
+                port = 10_000 + secrets.randbelow(22_768)
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 def need(program: str, package: str, *folders: str) -> str:
@@ -92,6 +99,18 @@ class Postgres:
         return [need("setpriv", "util-linux"), "--reuid=postgres", "--regid=postgres", "--init-groups"]
 
 
+class Broker(Protocol):
+    """A Celery broker on loopback."""
+
+    @property
+    def url(self) -> str: ...
+
+    def restart(self) -> None:
+        """Kill it with all that it holds, and start an empty one at the same place."""
+
+    def remove(self) -> None: ...
+
+
 class Redis:
     """One Redis that keeps nothing, on a loopback port."""
 
@@ -109,7 +128,6 @@ class Redis:
         return self._process.pid
 
     def restart(self) -> None:
-        """Kill it with all that it holds, and start an empty one at the same place."""
         self._process.kill()
         self._process.wait()
         self._start()
@@ -121,22 +139,75 @@ class Redis:
             self._process = start([program, *options], log, ends_on=signal.SIGTERM)
         wait_for(self._process, lambda: answers(self.port), self.folder / "log")
 
-    def empty(self) -> None:
-        import redis
-
-        with redis.Redis(port=self.port) as client:
-            client.flushall()
-
     def remove(self) -> None:
         end(self._process, signal.SIGTERM)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start(command: list[str], log: IO[bytes], ends_on: signal.Signals) -> subprocess.Popen[bytes]:
+class RabbitMQ:
+    """One RabbitMQ node without plugins, and the port mapper that Erlang wants, on loopback ports. It takes seconds to start."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="syndicator-rabbitmq-", dir="/tmp"))
+        self.port, mapper_port, between_nodes_port = free_port(), free_port(), free_port()
+        self._environment = {
+            **os.environ,
+            "HOME": str(self.folder),  # for the cookie
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(mapper_port),
+            "RUNNING_UNDER_SYSTEMD": "true",  # so that its shell becomes the server, which can be killed
+            "RABBITMQ_NODENAME": f"syndicator-{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(between_nodes_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
+            "RABBITMQ_LOG_BASE": str(self.folder),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+        }
+        self._mapper = self._run([need("epmd", "rabbitmq-server"), "-port", str(mapper_port)])
+        wait_for(self._mapper, lambda: answers(mapper_port), self.folder / "log")
+        self._start()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def restart(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        shutil.rmtree(self.folder / "data")
+        self._start()
+
+    def remove(self) -> None:
+        for process in (self._process, self._mapper):
+            end(process, signal.SIGTERM)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        # Debian's wrapper in PATH writes into its own folders
+        self._process = self._run([need("rabbitmq-server", "rabbitmq-server", "/usr/lib/rabbitmq/bin")])
+        wait_for(self._process, lambda: answers(self.port), self.folder / "log")
+
+    def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            return start(command, log, ends_on=signal.SIGTERM, environment=self._environment)
+
+
+BROKERS: dict[str, type[Redis | RabbitMQ]] = {"redis": Redis, "rabbitmq": RabbitMQ}
+
+
+def start(
+    command: list[str], log: IO[bytes], ends_on: signal.Signals, environment: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a server that gets the signal `ends_on` when this process dies, so that a killed test run leaves nothing behind."""
     guard = [need("setpriv", "util-linux"), f"--pdeathsig={ends_on.name.removeprefix('SIG')}"]
     own = command if command[0] != guard[0] else command[1:]  # one setpriv does both; it sets the signal last
-    return subprocess.Popen([*guard, *own], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    return subprocess.Popen([*guard, *own], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
 
 
 def end(process: subprocess.Popen[bytes], with_signal: signal.Signals) -> None:

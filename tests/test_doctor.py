@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from syndicator.clock import utc_now
-from syndicator.config import Config, Mail
+from syndicator.config import Config, Mail, Push
 from syndicator.doctor import Finding, examine
 from syndicator.documents import Document, private_folder, public_folder, write_document
 from syndicator.domain.feeds import FORMATS, FeedState
@@ -85,6 +85,16 @@ def test_mail_that_cannot_go_out_shows_and_tells_no_password(config: Config, url
     finding = found(house, "mail")
     assert not finding.ok
     assert "127.0.0.1:1 cannot be used: no connection" in finding.words
+    assert "hunter2" not in finding.words
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_is_needed_and_away_shows_and_tells_no_password(well: House, config: Config, scheme: str) -> None:
+    assert found(well, "broker").ok  # none is needed
+    push = Push(executor="celery", broker_url=f"{scheme}://syndicator:hunter2@127.0.0.1:1/0")
+    finding = found(open_house(config.model_copy(update={"push": push, "database": well.config.database})), "broker")
+    assert not finding.ok
+    assert "127.0.0.1:1" in finding.words
     assert "hunter2" not in finding.words
 
 

@@ -1,8 +1,9 @@
 """`python -m tests.crash [--kills 50] [--owed 1000] [--database sqlite|postgresql|celery] [--workers N] [--pauses]`:
 kill -9 of the engine at random instants during fan-outs to a counting receiver; ends with 1 if something was lost or doubled.
 
-`celery` is PostgreSQL with two Celery workers, a timetable that is killed with them, and Redis, which dies at every fifth kill.
-Servers are started for the test, each on a socket or port of its own. Run in the project's folder; ends by itself after an hour.
+`celery` is PostgreSQL with two Celery workers, a timetable that is killed with them, and a broker (`--broker redis|rabbitmq`),
+which dies at every fifth kill and comes back empty. Servers are started for the test, each on a socket or port of its own. Run in
+the project's folder; ends by itself after an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from tests.crash.scene import HOSTS, Scene, crash
 from tests.databases import connect
 from tests.receiver import Receiver
-from tests.servers import Postgres, Redis
+from tests.servers import BROKERS, Broker, Postgres
 
 
 def main() -> int:
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--owed", type=int, default=1000, help="subscribers of each story")
     parser.add_argument("--database", choices=["sqlite", "postgresql", "celery"], default="sqlite")
+    parser.add_argument("--broker", choices=sorted(BROKERS), default="redis", help="what Celery runs on")
     parser.add_argument("--workers", type=int, help="1, with Celery 2")
     parser.add_argument("--pauses", action="store_true", help="stop and continue them before every second kill")
     parser.add_argument("--oversleeps", type=int, default=0, help="at the end, how often a worker sleeps beyond its claims")
@@ -34,7 +36,8 @@ def main() -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="syndicator-crash-"))
         receiver = stack.enter_context(Receiver(hosts=HOSTS))
-        url, broker = f"sqlite:///{folder}/syndicator.db", None
+        url = f"sqlite:///{folder}/syndicator.db"
+        broker: Broker | None = None
         if asked.database != "sqlite":
             server = Postgres()
             stack.callback(server.remove)
@@ -42,7 +45,7 @@ def main() -> int:
                 connection.execute("CREATE DATABASE crash")
             url = server.url("crash")
         if asked.database == "celery":
-            broker = Redis()
+            broker = BROKERS[asked.broker]()
             stack.callback(broker.remove)
         found = crash(
             stack.enter_context(Scene(Path(folder), url, receiver, broker)),

@@ -1,6 +1,6 @@
 """The crash test's scene: a database, a counting receiver, worker processes that are killed at random instants.
 
-Everything is real: the command `syndicator worker` in processes of its own, with a broker also `syndicator scheduler` and Redis,
+Everything is real: the command `syndicator worker` in processes of its own, with a broker also `syndicator scheduler`,
 kill -9, a receiver on loopback. What came is counted by `webhook-id` in this process, which is never killed.
 """
 
@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -37,7 +38,7 @@ from syndicator.storage.queries import source_called
 from syndicator.storage.schema import upgrade
 from tests.desk import DRAFT
 from tests.receiver import Receiver
-from tests.servers import Redis
+from tests.servers import Broker
 
 HOSTS = 40
 PER_HOST = 4
@@ -88,7 +89,7 @@ class Scene:
     folder: Path
     database_url: str
     receiver: Receiver
-    broker: Redis | None = None
+    broker: Broker | None = None
     command: Sequence[str] = (sys.executable, "-m", "syndicator", "worker")
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     timetable: subprocess.Popen[bytes] | None = None
@@ -152,7 +153,8 @@ class Scene:
                 }
                 for number in range(subscribers)
             ]
-            session.execute(insert(Subscription), rows)
+            if rows:
+                session.execute(insert(Subscription), rows)
         return house
 
     def run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -170,7 +172,7 @@ class Scene:
 
     def alive(self) -> bool:
         """True; raises RuntimeError with its last words when a process has ended that nobody killed."""
-        for process in [*self.workers, *([self.timetable] if self.timetable else [])]:
+        for process in self._running():
             if process.poll() is not None:
                 words = [file.read_text(errors="replace")[-2000:] for file in self.folder.glob("*.log")]
                 raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {words}")
@@ -186,8 +188,12 @@ class Scene:
             worker.send_signal(signal.SIGCONT)
 
     def kill(self) -> int:
-        """Kill -9 every process; returns how many workers there were."""
+        """Kill -9 every process with all below it; returns how many workers there were."""
         killed = len(self.workers)
+        for process in self._running():
+            with suppress(OSError):  # it has ended by itself
+                for below in tree(process.pid)[1:]:
+                    os.kill(below, signal.SIGKILL)
         self._end(signal.SIGKILL)
         return killed
 
@@ -195,11 +201,13 @@ class Scene:
         """End every process in order."""
         self._end(signal.SIGTERM)
 
+    def _running(self) -> list[subprocess.Popen[bytes]]:
+        return [*self.workers, *([self.timetable] if self.timetable else [])]
+
     def _end(self, with_signal: signal.Signals) -> None:
-        running = [*self.workers, *([self.timetable] if self.timetable else [])]
-        for process in running:
+        for process in self._running():
             process.send_signal(with_signal)
-        for process in running:
+        for process in self._running():
             process.wait(30)
         self.workers.clear()
         self.timetable = None
@@ -268,6 +276,12 @@ def _wait_for_instant(scene: Scene, house: House, came: int, chance: random.Rand
         return
     wait_until(lambda: scene.alive() and (len(scene.receiver.received) >= came or owed(house) == 0), PATIENCE_SECONDS)
     time.sleep(chance.uniform(0.0, 0.03))
+
+
+def tree(pid: int) -> list[int]:
+    """Return `pid` and all processes below it (Linux)."""
+    children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+    return [pid, *(below for child in children for below in tree(child))]
 
 
 def wait_until(true: Callable[[], bool], seconds: float) -> None:

@@ -16,14 +16,13 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import select
 
 from syndicator.domain.deliveries import Delivery, delivery_uid
 from syndicator.domain.subscriptions import Subscription
-from tests.crash.scene import HOSTS, PATIENCE_SECONDS, Scene, owed, publish, wait_until
+from tests.crash.scene import HOSTS, PATIENCE_SECONDS, Scene, owed, publish, tree, wait_until
 from tests.receiver import Receiver
 from tests.servers import free_port
 
@@ -79,18 +78,11 @@ def _told(held: list[tuple[float, int]], owed_in_all: int, lost: int, twice: int
 def _held(pid: int) -> tuple[float, int]:
     """Memory (MiB, each page's share: proc(5), Pss) and open descriptors of `pid` and all below it."""
     kib = descriptors = 0
-    for each in _tree(pid):
+    for each in tree(pid):
         lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
         kib += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
         descriptors += len(os.listdir(f"/proc/{each}/fd"))  # noqa: PTH208  # names only, and quickly
     return kib / 1024, descriptors
-
-
-def _tree(pid: int) -> Iterator[int]:
-    yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _tree(int(child))
 
 
 if __name__ == "__main__":

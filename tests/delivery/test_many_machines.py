@@ -1,4 +1,4 @@
-"""Many machines in small: PostgreSQL, Redis, Celery workers and timetables as processes, killed and started again."""
+"""Many machines in small: PostgreSQL, a broker, Celery workers and timetables as processes, killed and started again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.clocks import HandClock
 from tests.crash.scene import PATIENCE_SECONDS, Scene
 from tests.desk import DRAFT, Desk
 from tests.receiver import Receiver
-from tests.servers import Redis
+from tests.servers import Broker
 
 ALL = 60
 
@@ -30,7 +30,7 @@ class Fleet:
     """Processes of ours with the settings of one scene."""
 
     scene: Scene
-    redis: Redis
+    broker: Broker
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
@@ -63,15 +63,13 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, empty_postgresql_url: str, receiver: Receiver) -> Iterator[Fleet]:
-    redis = Redis()
-    with Scene(tmp_path, empty_postgresql_url, receiver, redis) as scene:
-        made = Fleet(scene, redis)
+def fleet(tmp_path: Path, empty_postgresql_url: str, receiver: Receiver, broker: Broker) -> Iterator[Fleet]:
+    with Scene(tmp_path, empty_postgresql_url, receiver, broker) as scene:
+        made = Fleet(scene, broker)
         try:
             yield made
         finally:
             made.end()
-            redis.remove()
 
 
 def publish(house: House, external_id: str) -> None:
@@ -99,7 +97,7 @@ def test_workers_timetable_and_broker_may_die_and_nothing_is_lost(fleet: Fleet, 
     publish(house, "two")
     wait_for_ids(receiver, 2 * ALL)
 
-    fleet.redis.restart()
+    fleet.broker.restart()
     publish(house, "three")
     wait_for_ids(receiver, 3 * ALL)
     assert second.poll() is None
