@@ -26,13 +26,13 @@ from sqlalchemy import delete, update
 from benchmarks import newsroom
 from benchmarks.figure import Figure
 from benchmarks.receivers import Sink, running_receivers
+from syndicator.border import Border
 from syndicator.channels import Request
 from syndicator.delivery.engine import Engine
 from syndicator.delivery.sender import Sender
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
-from syndicator.outbound import Outbound
 from syndicator.sending import post_channels
 
 CONCURRENCY = 256
@@ -63,12 +63,12 @@ def _speed(folder: Path, sink: Sink, count: int, rounds: int, authority: Path | 
     house = newsroom.enter(newsroom.build(folder))
     urls = sink.urls(count)
     newsroom.subscribe(house, urls)
-    outbound = Outbound(house.config.outbound, "Syndicator/benchmark", ca_file=str(authority) if authority else None)
-    engine = Engine(house, _sender(outbound, house), post_channels())
+    border = Border(house.config.outbound, "Syndicator/benchmark", ca_file=str(authority) if authority else None)
+    engine = Engine(house, _sender(border, house), post_channels())
     peers: dict[str, Callable[[], None]] = {
         "aiohttp": lambda: asyncio.run(_aiohttp(urls, authority)),
         "requests": lambda: _requests(urls, authority),
-        "our sender": lambda: _alone(_sender(outbound, house), urls),
+        "our sender": lambda: _alone(_sender(border, house), urls),
     }
     fan_out(engine, sink, 0, count)  # what is loaded once
     ours, recorded = [], []
@@ -97,8 +97,8 @@ def _speed(folder: Path, sink: Sink, count: int, rounds: int, authority: Path | 
     )
 
 
-def _sender(outbound: Outbound, house: House) -> Sender:
-    return Sender(outbound, concurrency=CONCURRENCY, per_host=house.config.push.max_in_flight_per_host)
+def _sender(border: Border, house: House) -> Sender:
+    return Sender(border, concurrency=CONCURRENCY, per_host=house.config.push.max_in_flight_per_host)
 
 
 def _signature(url: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from syndicator.border import open_border
 from syndicator.channels import PostChannel
 from syndicator.channels.webhook import Webhook
 from syndicator.channels.websub import WebSub
@@ -16,7 +17,6 @@ from syndicator.delivery.sender import Sender
 from syndicator.delivery.talkers import Talkers
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House
-from syndicator.outbound import open_outbound
 
 
 def post_channels() -> Mapping[str, PostChannel]:
@@ -26,7 +26,7 @@ def post_channels() -> Mapping[str, PostChannel]:
 
 def create_engine(house: House) -> Engine:
     """Return the delivery engine for `house`."""
-    push, outbound = house.config.push, open_outbound(house.config)
-    sender = Sender(outbound, concurrency=push.concurrency, per_host=push.max_in_flight_per_host)
+    push = house.config.push
+    sender = Sender(open_border(house.config), concurrency=push.concurrency, per_host=push.max_in_flight_per_host)
     talkers = Talkers(places=push.conversations, seconds=push.conversation_timeout_seconds)
-    return Engine(house, sender, post_channels(), Conversations(house, outbound), talkers)
+    return Engine(house, sender, post_channels(), Conversations(house), talkers)

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syndicator import config
+from syndicator.border import is_own_address
 from syndicator.errors import AddressRefused, FetchFailed
-from syndicator.outbound import Outbound, is_own_address
+from syndicator.outbound import Outbound
 from tests.receiver import Received, Receiver, Reply, tls_for
 
 PUBLIC = "93.184.216.34"

@@ -26,6 +26,7 @@ ROWS = [
     {"syndicator", "reasons", "clock"},
     {"errors"},
     {"config", "vault", "log", "process", "documents", "domain"},
+    {"border"},
     {"catalogue", "outbound", "carriers", "access", "render", "signing"},
     {"intake", "channels", "storage", "proof"},
     {"house"},

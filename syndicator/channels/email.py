@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage, Message
 from email.policy import Policy, default
 from email.utils import format_datetime
 from html import escape
-from zoneinfo import ZoneInfo
 
 from syndicator.carriers import Carrier
 from syndicator.channels import Accepted, Deferred, Outcome, Parcel, Refused
-from syndicator.channels.options import EmailOptions
 from syndicator.config import Config
 from syndicator.domain.stories import EventType
 from syndicator.errors import MailDeferred, MailRefused, RecipientRefused
@@ -95,17 +93,6 @@ def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: st
     ]
     text = "\n\n\n".join([*texts, notice_text(terms)]) + "\n"
     return _fill(message, first.secrets[0], text, "\n".join([*items, notice_html(terms)]), uid)
-
-
-def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
-    """Return the first instant later than `after` at which it is `options.hour` o'clock in the subscriber's zone."""
-    zone = ZoneInfo(options.timezone)
-    day = after.astimezone(zone).date()
-    while True:
-        hour = datetime(day.year, day.month, day.day, options.hour, tzinfo=zone).astimezone(after.tzinfo)
-        if hour > after:
-            return hour
-        day += timedelta(days=1)
 
 
 def _envelope(config: Config, parcel: Parcel, subject: str, uid: str) -> EmailMessage:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -131,6 +132,17 @@ def read_options(channel: ChannelKind, values: Mapping[str, Any]) -> dict[str, A
         raise InvalidRequest(f"option {name}: {told}", f"options.{name}") from error
     except ValueError as error:  # a map that is no JSON
         raise InvalidRequest(f"options: {error}", "options") from error
+
+
+def next_digest_at(options: EmailOptions, after: datetime) -> datetime:
+    """Return the first instant later than `after` at which it is `options.hour` o'clock in the subscriber's zone."""
+    zone = ZoneInfo(options.timezone)
+    day = after.astimezone(zone).date()
+    while True:
+        hour = datetime(day.year, day.month, day.day, options.hour, tzinfo=zone).astimezone(after.tzinfo)
+        if hour > after:
+            return hour
+        day += timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

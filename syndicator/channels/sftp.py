@@ -19,11 +19,12 @@ from urllib.parse import urlsplit
 import paramiko
 from paramiko.sftp import CMD_EXTENDED
 
+from syndicator.border import SSH_PORT, Border
 from syndicator.channels import Accepted, Deferred, Outcome, Parcel
 from syndicator.channels.options import HostKey, SftpOptions, fingerprint, read_host_keys
 from syndicator.domain.stories import slug_of
 from syndicator.errors import AddressRefused, FetchFailed, InvalidRequest
-from syndicator.outbound import SSH_PORT, Outbound
+from syndicator.outbound import Outbound
 from syndicator.render.formats import render_file
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def told(error: Exception, options: SftpOptions) -> str:
     return "connection-lost"
 
 
-def read_server(outbound: Outbound, endpoint: str) -> Server:
+def read_server(border: Border, endpoint: str) -> Server:
     """Read sftp://HOST[:PORT]; user, password and folder stand elsewhere. Raises AddressRefused."""
     try:
         parts = urlsplit(endpoint)
@@ -131,7 +132,7 @@ def read_server(outbound: Outbound, endpoint: str) -> Server:
         raise AddressRefused(endpoint, "it must be sftp:// and a host, at most with a port; the folder is an option")
     if "@" in parts.netloc:
         raise AddressRefused(endpoint, "it holds a user name or password")
-    return Server(endpoint, outbound.check_place(endpoint, parts.hostname, port), port)
+    return Server(endpoint, border.check_place(endpoint, parts.hostname, port), port)
 
 
 @contextmanager

@@ -16,18 +16,18 @@ from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from syndicator import config
+from syndicator.border import CheckedUrl
 from syndicator.channels import Answer, Outcome, Parcel, Request
 from syndicator.channels.answers import read_answer
 from syndicator.domain.feeds import CONTENT_TYPES
 from syndicator.errors import AddressRefused, InvalidRequest
-from syndicator.outbound import CheckedUrl
 from syndicator.render.atom import render_atom
 from syndicator.render.entry import Feed
 from syndicator.render.jsonfeed import render_json
 from syndicator.render.rss import render_rss
 
 SECRET_BYTES = 199  # "less than 200 bytes in length" (5.1)
-# So that the callback with topic and challenge appended is still an address that outbound.py takes.
+# So that the callback with topic and challenge appended is still an address that border.py takes.
 CALLBACK_CHARACTERS = 1024
 TOPIC_CHARACTERS = 512
 REASON_CHARACTERS = 120
@@ -89,7 +89,7 @@ class HubForm:
 def parse_hub_request(form: Iterable[tuple[str, str]], leases: config.WebSub, check_url: CheckUrl) -> HubForm:
     """Read a subscription request (5.1); raises InvalidRequest that names the field. Unknown fields are ignored.
 
-    `check_url` is Outbound's. The lease is brought within our bounds, as the verification tells.
+    `check_url` is Border's. The lease is brought within our bounds, as the verification tells.
     """
     fields = _known_fields(form)
     mode = _required(fields, "hub.mode")

@@ -20,9 +20,9 @@ from syndicator.errors import InvalidRequest
 from syndicator.operations import audit
 from syndicator.operations import deliveries as looking
 from syndicator.operations import subscriptions as subscribing
-from syndicator.operations.destinations import try_login
 from syndicator.operations.hub import ask_callback
 from syndicator.operations.publishers import get_publisher
+from syndicator.operations.try_login import try_login
 from syndicator.operations.try_out import told_of, trials_of
 from syndicator.sending import create_engine
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from syndicator.channels import ConversationChannel
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House
-from syndicator.outbound import Outbound
+
+if TYPE_CHECKING:
+    from syndicator.outbound import Outbound
 
 
 class Conversations(dict[str, ConversationChannel]):
@@ -14,9 +19,9 @@ class Conversations(dict[str, ConversationChannel]):
     A new one is a new file and a line here.
     """
 
-    def __init__(self, house: House, outbound: Outbound) -> None:
+    def __init__(self, house: House) -> None:
         super().__init__()
-        self._house, self._outbound = house, outbound
+        self._house = house
 
     def __missing__(self, kind: str) -> ConversationChannel:
         self[kind] = self._make(ChannelKind(kind))
@@ -39,3 +44,9 @@ class Conversations(dict[str, ConversationChannel]):
 
                 return WordPress(self._outbound, CopyBook(self._house.sessions))
         raise KeyError(kind)
+
+    @cached_property
+    def _outbound(self) -> Outbound:
+        from syndicator.outbound import open_outbound
+
+        return open_outbound(self._house.config)

@@ -16,8 +16,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from syndicator.channels import Answer, Deferred, Outcome, Parcel
-from syndicator.channels.email import Email, digest_letter, next_digest_at
-from syndicator.channels.options import EmailOptions
+from syndicator.channels.email import Email, digest_letter
+from syndicator.channels.options import EmailOptions, next_digest_at
 from syndicator.delivery.ledger import KEEP, cancel, park, unclaimed
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.settling import Result, settle

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from time import monotonic
 
-from syndicator.outbound import Resolve
+from syndicator.border import Resolve
 
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_HOSTS = 10_000

@@ -2,7 +2,7 @@
 
 What is sent and what an answer means is the channels' business; what is owed and when, the engine's. Here it is decided only who
 goes next: a few connections to one host, and hosts that were slow in a lane of their own, so that nobody waits for somebody
-else's server. Every connection is judged by outbound.py at the address it really goes to. Redirects are not followed.
+else's server. Every connection is judged by border.py at the address it really goes to. Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 
 import pycurl
 
+from syndicator.border import Border, CheckedUrl
 from syndicator.channels import Answer, Request
 from syndicator.delivery.lookups import LookUps
 from syndicator.errors import AddressRefused
-from syndicator.outbound import CheckedUrl, Outbound
 
 SLOW_SECONDS = 2.0
 GATHER, GATHER_SECONDS = 256, 0.03
@@ -62,10 +62,10 @@ class Sender:
     there are places.
     """
 
-    def __init__(self, outbound: Outbound, *, concurrency: int, per_host: int) -> None:
-        self._outbound = outbound
-        self._check_url = lru_cache(CHECKED_URLS)(outbound.check_url)
-        self._address_allowed = lru_cache(CHECKED_URLS)(outbound.address_allowed)
+    def __init__(self, border: Border, *, concurrency: int, per_host: int) -> None:
+        self._border = border
+        self._check_url = lru_cache(CHECKED_URLS)(border.check_url)
+        self._address_allowed = lru_cache(CHECKED_URLS)(border.address_allowed)
         self._concurrency = concurrency
         self._slow_places = max(1, concurrency // 4)
         self._per_host = per_host
@@ -78,7 +78,7 @@ class Sender:
         self._wires: dict[pycurl.Curl, _Wire] = {}
         self._looking: dict[str, list[_Wire]] = {}  # by host: what waits for its addresses
         self._idle: list[_Wire] = []
-        self._look_ups = LookUps(outbound.resolve, threads=2 * concurrency)
+        self._look_ups = LookUps(border.resolve, threads=2 * concurrency)
         self._epoll = select.epoll()
         self._epoll.register(self._look_ups.descriptor, select.EPOLLIN)
         self._polled: set[int] = set()
@@ -194,7 +194,7 @@ class Sender:
         if not self.may_start(job.key):
             self._finished.append((job.key, Answer(status=0, error="not-started")))
             return
-        wire = self._idle.pop() if self._idle else _Wire(self._outbound, self._address_allowed)
+        wire = self._idle.pop() if self._idle else _Wire(self._border, self._address_allowed)
         wire.load(job)
         host.active += 1
         lane.under_way[wire] = monotonic()
@@ -207,13 +207,13 @@ class Sender:
 
     def _needs_no_look_up(self, host: str) -> bool:
         """A literal address is its own; a proxy looks names up by itself."""
-        return bool(self._outbound.rules.egress_proxy) or ":" in host or host.rpartition(".")[2].isdigit()
+        return bool(self._border.rules.egress_proxy) or ":" in host or host.rpartition(".")[2].isdigit()
 
     def _go(self, wire: _Wire, addresses: list[str]) -> None:
         """Send what `wire` carries to one of `addresses`, if they may all be reached."""
         if not addresses:
             self._settle(wire, Answer(status=0, error="dns"))
-        elif not self._outbound.rules.egress_proxy and not all(map(self._address_allowed, addresses)):
+        elif not self._border.rules.egress_proxy and not all(map(self._address_allowed, addresses)):
             self._settle(wire, Answer(status=0, error="address-refused"))
         else:
             wire.aim(addresses, self._seconds(wire))
@@ -228,7 +228,7 @@ class Sender:
         for host, addresses in self._look_ups.finished():
             for wire in self._looking.pop(host, ()):
                 self._go(wire, addresses)
-        limit = self._outbound.rules.connect_timeout_seconds
+        limit = self._border.rules.connect_timeout_seconds
         for host in [host for host, wires in self._looking.items() if self._seconds(wires[0]) > limit]:
             late = [wire for wire in self._looking[host] if self._seconds(wire) > limit]
             self._looking[host] = self._looking[host][len(late) :]
@@ -266,7 +266,7 @@ class Sender:
             seconds = min(seconds, max(self._timer_at - now, 0.0))
         if self._looking:
             first = min(self._seconds(wires[0]) for wires in self._looking.values())
-            seconds = min(seconds, max(self._outbound.rules.connect_timeout_seconds - first, 0.01))
+            seconds = min(seconds, max(self._border.rules.connect_timeout_seconds - first, 0.01))
         quick = self._lanes[False]
         if quick.under_way and quick:  # somebody waits for a place that ageing may give
             seconds = min(seconds, max(next(iter(quick.under_way.values())) + SLOW_SECONDS - now, 0.01))
@@ -395,8 +395,8 @@ class _Lane:
 class _Wire:
     """One libcurl handle, used again and again, and what it carries now."""
 
-    def __init__(self, outbound: Outbound, address_allowed: Callable[[str], bool]) -> None:
-        self._outbound = outbound
+    def __init__(self, border: Border, address_allowed: Callable[[str], bool]) -> None:
+        self._border = border
         self._address_allowed = address_allowed
         self._socket: socket.socket | None = None
         self._refused = False
@@ -405,7 +405,7 @@ class _Wire:
         self._received_bytes = 0
         self.job: _Job
         self.curl = pycurl.Curl()
-        rules = outbound.rules
+        rules = border.rules
         for option, value in (
             (pycurl.NOSIGNAL, 1),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
@@ -414,8 +414,8 @@ class _Wire:
             (pycurl.PATH_AS_IS, 1),
             (pycurl.PROXY, rules.egress_proxy),  # empty: none, whatever the environment says
             (pycurl.HTTPPROXYTUNNEL, 1 if rules.egress_proxy else 0),
-            (pycurl.USERAGENT, outbound.user_agent),
-            (pycurl.CAINFO, outbound.ca_file),
+            (pycurl.USERAGENT, border.user_agent),
+            (pycurl.CAINFO, border.ca_file),
             (pycurl.UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES),
             (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
             (pycurl.CONNECTTIMEOUT_MS, int(rules.connect_timeout_seconds * 1000)),
@@ -444,7 +444,7 @@ class _Wire:
             self.curl.unsetopt(pycurl.RESOLVE)
         else:
             self.curl.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{places}"])
-        left = self._outbound.rules.total_timeout_seconds - seconds_gone
+        left = self._border.rules.total_timeout_seconds - seconds_gone
         self.curl.setopt(pycurl.TIMEOUT_MS, max(int(left * 1000), 1))
 
     def unload(self) -> None:
@@ -473,7 +473,7 @@ class _Wire:
         libcurl comes here once for each address of a name; after one refusal it gets none, as a name with both kinds is a trick.
         """
         family, kind, protocol, address = place
-        if not self._outbound.rules.egress_proxy and (self._refused or not self._address_allowed(_text(address[0]))):
+        if not self._border.rules.egress_proxy and (self._refused or not self._address_allowed(_text(address[0]))):
             self._refused = True
             return int(pycurl.SOCKET_BAD)
         self._close_socket()
@@ -496,7 +496,7 @@ class _Wire:
         """Keep the beginning and count the rest; too much breaks the transfer off."""
         self._received_bytes += len(piece)
         self._body += piece[: KEPT_ANSWER_BYTES - len(self._body)]
-        return 0 if self._received_bytes > self._outbound.rules.max_answer_bytes else None
+        return 0 if self._received_bytes > self._border.rules.max_answer_bytes else None
 
 
 def _header_line(name: str, value: str) -> bytes:

@@ -22,8 +22,8 @@ from syndicator.delivery.parcels import secrets_of
 from syndicator.domain.stories import EventType
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Trial, TrialKind
 from syndicator.house import House
-from syndicator.operations.destinations import try_login
 from syndicator.operations.subscriptions import get_subscription, resume
+from syndicator.operations.try_login import try_login
 from syndicator.operations.try_out import FAILED, TRYING, ask_for_trial, finish
 from syndicator.outbound import Outbound
 from syndicator.render.example import example_entry
@@ -51,7 +51,7 @@ class TrialTalks:
 
     def __init__(self, house: House, outbound: Outbound) -> None:
         self._house, self._outbound = house, outbound
-        self._conversations = Conversations(house, outbound)
+        self._conversations = Conversations(house)
 
     def hold_due(self) -> int:
         """Hold what is due, and what falls due meanwhile; returns how many."""

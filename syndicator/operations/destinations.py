@@ -1,6 +1,6 @@
 """Where a subscription leads: address, options and credential judged when they are chosen, channel by channel.
 
-`check` only reads what was written, so it may stand in a transaction; `try_login` goes there and asks, so it may not.
+Only what was written is read, so it may stand in a transaction; try_login.py goes there and asks.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ import re
 from datetime import datetime
 from typing import Any
 
-from syndicator.channels.email import next_digest_at
-from syndicator.channels.options import EmailOptions, SftpOptions, WordPressOptions, read_options
+from syndicator.border import Border
+from syndicator.channels.options import EmailOptions, next_digest_at, read_options
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.errors import InvalidRequest
-from syndicator.outbound import Outbound
 
 LONGEST_CREDENTIAL = 16_384
 _MAILBOX_NAME = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")  # RFC 5322, atext and dots
 
 
 def check(
-    outbound: Outbound,
+    border: Border,
     publisher: Publisher,
     channel: ChannelKind,
     endpoint: str,
@@ -32,18 +31,18 @@ def check(
     chosen = read_options(channel, options)
     match channel:
         case ChannelKind.WEBHOOK:
-            outbound.check_url(endpoint)
+            border.check_url(endpoint)
         case ChannelKind.EMAIL:
             _check_mailbox(publisher, endpoint)
         case ChannelKind.SFTP:
             from syndicator.channels.sftp import read_private_key, read_server
 
-            read_server(outbound, endpoint)
+            read_server(border, endpoint)
             if credential.lstrip().startswith("-----BEGIN"):
                 read_private_key(credential)
         case ChannelKind.WORDPRESS:
-            checked = outbound.check_url(endpoint)
-            if checked.scheme != "https" and not outbound.rules.allow_networks:
+            checked = border.check_url(endpoint)
+            if checked.scheme != "https" and not border.rules.allow_networks:
                 raise InvalidRequest("must be https://, since the application password travels along", "endpoint")
         case ChannelKind.WEBSUB:
             raise InvalidRequest("subscriptions by websub are made at the hub, /hub", "channel")
@@ -52,21 +51,6 @@ def check(
     if credential and not channel.logs_in:
         raise InvalidRequest(f"subscriptions by {channel.value} take no credential", "credential")
     return chosen
-
-
-def try_login(
-    outbound: Outbound, channel: ChannelKind, endpoint: str, options: dict[str, Any], credential: str, at: datetime
-) -> str:
-    """Log in where the subscription leads and write nothing; returns what stands in the way, empty when nothing does."""
-    if channel is ChannelKind.WORDPRESS:
-        from syndicator.channels.wordpress import check_login
-
-        return check_login(outbound, endpoint, WordPressOptions.model_validate(options).user, credential, at)
-    if channel is ChannelKind.SFTP:
-        from syndicator.channels.sftp import check_folder
-
-        return check_folder(outbound, endpoint, SftpOptions.model_validate(options), credential)
-    return ""
 
 
 def first_digest_at(channel: ChannelKind, options: dict[str, Any], at: datetime) -> datetime | None:

@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
+from syndicator.border import Border
 from syndicator.channels.websub import parse_hub_request
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import FeedToken, Publisher
@@ -26,7 +27,6 @@ from syndicator.operations.agreements import read_viewer
 from syndicator.operations.backfill import owe_state
 from syndicator.operations.keys import find_token
 from syndicator.operations.subscriptions import end
-from syndicator.outbound import Outbound
 from syndicator.reasons import Reason
 
 PENDING_PER_HOST = 100  # requests that wait until their host may be asked again
@@ -100,7 +100,7 @@ def keep_request(
 
 
 def ask_callback(
-    session: Session, house: House, outbound: Outbound, publisher: Publisher, *, feed: str, callback: str, form: str, at: datetime
+    session: Session, house: House, border: Border, publisher: Publisher, *, feed: str, callback: str, form: str, at: datetime
 ) -> tuple[HubRequest, str]:
     """Ask `callback` in the publisher's name whether it wants `feed`, as if it had come to the hub; returns its secret too.
 
@@ -113,7 +113,7 @@ def ask_callback(
     secret = token_urlsafe(32)
     topic = f"{house.config.site.base_url}/feeds/{feed}.{form}"
     fields = [("hub.mode", "subscribe"), ("hub.topic", topic), ("hub.callback", callback), ("hub.secret", secret)]
-    order = parse_hub_request(fields, house.config.websub, outbound.check_url)
+    order = parse_hub_request(fields, house.config.websub, border.check_url)
     request = keep_request(
         session,
         house,

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,9 @@ from syndicator.domain.publishers import Publisher
 from syndicator.errors import Conflict, InvalidRequest, NotFound
 from syndicator.house import House
 from syndicator.operations import audit
+
+if TYPE_CHECKING:  # a process that writes no letter need not hold it
+    from jinja2 import Environment
 
 TEMPLATES = Path(syndicator.__file__).parent / "letters" / "templates"
 LONGEST_SUBJECT = 180
@@ -111,6 +114,8 @@ def one_line(text: str, most: int) -> str:
 
 @cache
 def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html"]),

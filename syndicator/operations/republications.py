@@ -6,14 +6,15 @@ Polite: in the open under our own name, one page of a publisher in five minutes,
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urljoin, urlsplit
 
-import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
+from syndicator.border import CheckedUrl
 from syndicator.domain.base import new_id
 from syndicator.domain.publishers import Publisher, PublisherDomain
 from syndicator.domain.republications import Republication
@@ -23,11 +24,11 @@ from syndicator.house import House
 from syndicator.intake import robots
 from syndicator.intake.republished import Findings, Wanted, examine
 from syndicator.operations import audit
-from syndicator.outbound import CheckedUrl, Outbound
+from syndicator.outbound import Outbound
 from syndicator.render.plain import plain_text
 from syndicator.storage.queries import insert_once
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 EVERY = timedelta(days=7)
 AFTER_A_FAULT = timedelta(days=1)

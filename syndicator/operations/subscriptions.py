@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
+from syndicator.border import Border
 from syndicator.channels.webhook import new_signing_key, new_webhook_secret, public_key_of
 from syndicator.domain.base import new_id
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
@@ -21,7 +22,6 @@ from syndicator.house import House
 from syndicator.operations import audit, destinations
 from syndicator.operations.agreements import read_viewer
 from syndicator.operations.backfill import catch_up
-from syndicator.outbound import Outbound
 from syndicator.storage.queries import last_value
 
 OLD_SECRET_SIGNS_FOR = timedelta(hours=24)
@@ -31,7 +31,7 @@ WITHDRAWALS = [kind for kind in EventType if kind.withdraws]
 def subscribe(
     session: Session,
     house: House,
-    outbound: Outbound,
+    border: Border,
     publisher: Publisher,
     *,
     feed: str,
@@ -51,7 +51,7 @@ def subscribe(
     definition = house.catalogue.get(feed)
     decide_feed(read_viewer(session, house, publisher, at=at), definition, at).require()
     owner = session.get_one(Publisher, publisher.id)  # the caller's may be detached, and its sites are read
-    chosen = destinations.check(outbound, owner, channel, endpoint, options or {}, credential)
+    chosen = destinations.check(border, owner, channel, endpoint, options or {}, credential)
     secret = new_webhook_secret() if channel is ChannelKind.WEBHOOK else ""
     subscription = Subscription(
         public_id=new_id("sub_"),
@@ -148,7 +148,7 @@ def rotate_secret(session: Session, house: House, subscription: Subscription, *,
 def revise(
     session: Session,
     house: House,
-    outbound: Outbound,
+    border: Border,
     subscription: Subscription,
     *,
     endpoint: str | None,
@@ -171,7 +171,7 @@ def revise(
     moved = endpoint is not None and endpoint != subscription.endpoint
     subscription.endpoint = subscription.endpoint if endpoint is None else endpoint
     subscription.options = destinations.check(
-        outbound,
+        border,
         subscription.publisher,
         subscription.channel,
         subscription.endpoint,

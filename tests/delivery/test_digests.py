@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from syndicator.carriers import open_carrier
-from syndicator.channels.email import Email, next_digest_at
-from syndicator.channels.options import EmailOptions
+from syndicator.channels.email import Email
+from syndicator.channels.options import EmailOptions, next_digest_at
 from syndicator.config import Mail
 from syndicator.delivery.digests import Digests
 from syndicator.domain.deliveries import Attempt

@@ -11,23 +11,23 @@ from time import monotonic
 import pytest
 
 from syndicator import config
+from syndicator.border import Border, Resolve
 from syndicator.channels import Answer, Request
 from syndicator.delivery import sender as sender_module
 from syndicator.delivery.sender import Sender
-from syndicator.outbound import Outbound, Resolve
 from tests.receiver import Received, Receiver, Reply, tls_for
 
 LIMIT_SECONDS = 30
 
 
-def outbound(resolve: Resolve | None = None, **rules: object) -> Outbound:
+def border(resolve: Resolve | None = None, **rules: object) -> Border:
     allowed = {"allow_networks": ("127.0.0.0/8",), "total_timeout_seconds": 20.0, "connect_timeout_seconds": 10.0}
-    return Outbound(config.Outbound.model_validate(allowed | rules), "Syndicator/test", resolve=resolve)
+    return Border(config.Outbound.model_validate(allowed | rules), "Syndicator/test", resolve=resolve)
 
 
 @pytest.fixture
 def sender() -> Iterator[Sender]:
-    opened = Sender(outbound(), concurrency=16, per_host=4)
+    opened = Sender(border(), concurrency=16, per_host=4)
     yield opened
     opened.close()
 
@@ -106,7 +106,7 @@ DRIPPED_HEADERS = Reply(drip=True, headers=tuple((f"X-{number}", "y" * 50) for n
 
 @pytest.mark.parametrize("reply", [Reply(hang=True), DRIPPED_HEADERS], ids=["hangs", "drips"])
 def test_an_answer_that_hangs_or_drips_ends_at_the_deadline(reply: Reply) -> None:
-    hasty = Sender(outbound(total_timeout_seconds=0.6), concurrency=4, per_host=4)
+    hasty = Sender(border(total_timeout_seconds=0.6), concurrency=4, per_host=4)
     with Receiver(lambda request: reply) as receiver:
         answer = one(hasty, post(receiver.url))
     hasty.close()
@@ -129,11 +129,11 @@ def test_a_closed_port_is_told_as_such(sender: Sender) -> None:
 def test_a_certificate_counts_only_from_an_authority_and_for_its_name(tmp_path: Path) -> None:
     context, ca_file = tls_for("127.0.0.1", tmp_path)
     with Receiver(tls=context, hosts=2) as receiver:
-        trusting = Sender(Outbound(outbound().rules, "Syndicator/test", ca_file=ca_file), concurrency=4, per_host=4)
+        trusting = Sender(Border(border().rules, "Syndicator/test", ca_file=ca_file), concurrency=4, per_host=4)
         assert one(trusting, post(receiver.urls[0])).status == 200
         assert one(trusting, post(receiver.urls[1])).error == "tls"
         trusting.close()
-        doubting = Sender(outbound(), concurrency=4, per_host=4)
+        doubting = Sender(border(), concurrency=4, per_host=4)
         assert one(doubting, post(receiver.urls[0])).error == "tls"
         doubting.close()
 
@@ -141,7 +141,7 @@ def test_a_certificate_counts_only_from_an_authority_and_for_its_name(tmp_path: 
 def test_an_answer_counts_by_its_status_however_its_body_goes_on() -> None:
     endless = Reply(status=200, headers=(("Content-Length", "99999999"),), drip=True)
     with Receiver(lambda request: endless) as receiver:
-        strict = Sender(outbound(max_answer_bytes=40), concurrency=4, per_host=4)
+        strict = Sender(border(max_answer_bytes=40), concurrency=4, per_host=4)
         answer = one(strict, post(receiver.url))
         strict.close()
     assert (answer.status, answer.error) == (200, "")
@@ -161,7 +161,7 @@ def test_an_answer_with_an_interim_one_before_it_is_read_whole(sender: Sender) -
 
 
 def test_an_address_that_is_not_public_is_refused_before_anything_is_sent() -> None:
-    guarded = Sender(outbound(allow_networks=()), concurrency=4, per_host=4)
+    guarded = Sender(border(allow_networks=()), concurrency=4, per_host=4)
     with Receiver() as receiver:
         assert one(guarded, post(receiver.url)).error == "address-refused"
     guarded.close()
@@ -170,7 +170,7 @@ def test_an_address_that_is_not_public_is_refused_before_anything_is_sent() -> N
 
 def test_a_name_that_leads_inside_is_refused_at_the_moment_of_connecting() -> None:
     """`localhost` passes as written once any network is allowed; where it leads is judged by the socket."""
-    guarded = Sender(outbound(allow_networks=("10.9.8.0/24",)), concurrency=4, per_host=4)
+    guarded = Sender(border(allow_networks=("10.9.8.0/24",)), concurrency=4, per_host=4)
     with Receiver() as receiver:
         answer = one(guarded, post(receiver.url.replace("127.0.0.1", "localhost")))
     guarded.close()
@@ -179,7 +179,7 @@ def test_a_name_that_leads_inside_is_refused_at_the_moment_of_connecting() -> No
 
 def test_a_name_may_lead_to_public_addresses_only() -> None:
     for addresses in (["10.0.0.1"], ["93.184.216.34", "127.0.0.1"], ["::1"], ["::ffff:127.0.0.1"]):
-        guarded = Sender(outbound(lambda host, port, found=addresses: found, allow_networks=()), concurrency=4, per_host=4)  # type: ignore[misc]
+        guarded = Sender(border(lambda host, port, found=addresses: found, allow_networks=()), concurrency=4, per_host=4)  # type: ignore[misc]
         with Receiver() as receiver:
             answer = one(guarded, post(receiver.url.replace("127.0.0.1", "partner.example")))
         guarded.close()
@@ -193,7 +193,7 @@ def test_a_name_is_connected_to_at_the_address_that_was_judged_and_asked_for_onc
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["127.0.0.2"]
 
-    named = Sender(outbound(resolve), concurrency=4, per_host=4)
+    named = Sender(border(resolve), concurrency=4, per_host=4)
     with Receiver(lambda request: Reply(close=True, headers=(("Connection", "close"),))) as receiver:
         url = receiver.url.replace("127.0.0.1", "partner1")
         assert [one(named, post(url)).status for _ in range(3)] == [200, 200, 200]
@@ -207,7 +207,7 @@ def test_an_unknown_name_is_told_as_such() -> None:
     def resolve(host: str, port: int) -> list[str]:
         raise socket.gaierror(-2, "unknown")
 
-    named = Sender(outbound(resolve), concurrency=4, per_host=4)
+    named = Sender(border(resolve), concurrency=4, per_host=4)
     assert one(named, post("http://nobody.example/")).error == "dns"
     named.close()
 
@@ -227,7 +227,7 @@ def hanging_look_up() -> Iterator[Resolve]:
 
 
 def test_names_whose_look_up_hangs_delay_nobody(hanging_look_up: Resolve) -> None:
-    named = Sender(outbound(hanging_look_up, connect_timeout_seconds=LIMIT_SECONDS), concurrency=64, per_host=4)
+    named = Sender(border(hanging_look_up, connect_timeout_seconds=LIMIT_SECONDS), concurrency=64, per_host=4)
     with Receiver() as receiver:
         for key in range(50):
             named.submit(key, post(f"http://dead{key}.example:{receiver.ports[0]}/"))
@@ -240,7 +240,7 @@ def test_names_whose_look_up_hangs_delay_nobody(hanging_look_up: Resolve) -> Non
 
 
 def test_a_look_up_that_hangs_ends_with_the_time_to_connect(hanging_look_up: Resolve) -> None:
-    named = Sender(outbound(hanging_look_up, connect_timeout_seconds=0.2), concurrency=4, per_host=4)
+    named = Sender(border(hanging_look_up, connect_timeout_seconds=0.2), concurrency=4, per_host=4)
     assert one(named, post("http://dead.example/")).error == "timeout"
     named.close()
 
@@ -266,7 +266,7 @@ def test_hanging_receivers_take_no_place_from_the_others() -> None:
     def answer(request: Received) -> Reply:
         return Reply(hang=request.host_number < 3)
 
-    sender = Sender(outbound(), concurrency=32, per_host=4)
+    sender = Sender(border(), concurrency=32, per_host=4)
     with Receiver(answer, hosts=20) as receiver:
         answers: list[tuple[int, Answer]] = []
         for key in range(200):
@@ -285,7 +285,7 @@ def test_hanging_receivers_take_no_place_from_the_others() -> None:
 
 def test_more_hanging_hosts_than_places_hold_the_others_up_only_until_they_count_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.5)
-    sender = Sender(outbound(), concurrency=4, per_host=4)
+    sender = Sender(border(), concurrency=4, per_host=4)
     with Receiver(lambda request: Reply(hang=request.host_number < 4), hosts=6) as receiver:
         for key, url in enumerate(receiver.urls):
             sender.submit(key, post(url))
@@ -301,7 +301,7 @@ def test_more_hanging_hosts_than_places_hold_the_others_up_only_until_they_count
 
 def test_a_slow_host_that_answers_quickly_again_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.5)
-    sender = Sender(outbound(total_timeout_seconds=1.0), concurrency=8, per_host=8)
+    sender = Sender(border(total_timeout_seconds=1.0), concurrency=8, per_host=8)
     hang = True
     with Receiver(lambda request: Reply(hang=hang)) as receiver:
         assert one(sender, post(receiver.url)).error == "timeout"
@@ -316,7 +316,7 @@ def test_a_slow_host_that_answers_quickly_again_is_forgiven(monkeypatch: pytest.
 
 
 def test_one_host_with_too_much_waiting_is_told_busy_and_leaves_room() -> None:
-    sender = Sender(outbound(), concurrency=4, per_host=1)
+    sender = Sender(border(), concurrency=4, per_host=1)
     assert sender.room() == 16
     with Receiver(hosts=2) as receiver:
         for key in range(7):
@@ -331,7 +331,7 @@ def test_one_host_with_too_much_waiting_is_told_busy_and_leaves_room() -> None:
 
 
 def test_what_is_urgent_goes_before_all_that_waits_and_finds_no_host_busy() -> None:
-    sender = Sender(outbound(), concurrency=4, per_host=1)
+    sender = Sender(border(), concurrency=4, per_host=1)
     with Receiver(lambda request: Reply(hang=True)) as receiver:
         for key in range(6):
             sender.submit(key, post(f"{receiver.url}/{key}"))
@@ -348,7 +348,7 @@ def test_what_is_urgent_goes_before_all_that_waits_and_finds_no_host_busy() -> N
 
 def test_hosts_that_fill_the_line_and_then_hang_make_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.2)
-    sender = Sender(outbound(), concurrency=8, per_host=1)
+    sender = Sender(border(), concurrency=8, per_host=1)
     with Receiver(lambda request: Reply(hang=True), hosts=6) as receiver:
         for key in range(60):
             sender.submit(key, post(receiver.urls[key % 6]))
@@ -359,7 +359,7 @@ def test_hosts_that_fill_the_line_and_then_hang_make_room_for_others(monkeypatch
 
 
 def test_a_host_with_something_urgent_goes_before_other_hosts() -> None:
-    sender = Sender(outbound(), concurrency=1, per_host=1)
+    sender = Sender(border(), concurrency=1, per_host=1)
     with Receiver(lambda request: Reply(hang=True), hosts=3) as receiver:
         for key, number in enumerate((0, 1, 2)):
             sender.submit(key, post(receiver.urls[number]))
@@ -389,7 +389,7 @@ def test_what_waits_can_be_taken_back_and_what_has_left_cannot(sender: Sender) -
 
 def test_an_answer_that_is_not_recorded_keeps_its_place() -> None:
     """So a crash repeats no more than there are places, however slow the database is."""
-    sender = Sender(outbound(), concurrency=8, per_host=8)
+    sender = Sender(border(), concurrency=8, per_host=8)
     with Receiver(hosts=4) as receiver:
         for key in range(12):
             sender.submit(key, post(receiver.urls[key % 4]))
@@ -418,7 +418,7 @@ def test_a_proxy_carries_pushes_and_its_no_is_final_for_now() -> None:
         return Reply(tunnel=("127.0.0.1", int(request.target.rpartition(":")[2])))
 
     with Receiver() as receiver, Receiver(proxy) as gate:
-        through = Sender(outbound(egress_proxy=gate.url), concurrency=4, per_host=4)
+        through = Sender(border(egress_proxy=gate.url), concurrency=4, per_host=4)
         assert one(through, post(receiver.url.replace("127.0.0.1", "partner.example"))).status == 200
         assert one(through, post("http://inside.example/")).error == "address-refused"
         through.close()
