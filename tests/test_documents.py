@@ -22,13 +22,12 @@ from syndicator.documents import (
     Document,
     DocumentNotFound,
     Stored,
-    answer,
-    choose_coding,
     document_path,
     read_document,
     remove_document,
     write_document,
 )
+from syndicator.web.document_answers import answer, choose_coding
 
 UPDATED = datetime(1994, 11, 6, 8, 49, 37, 123456, UTC)
 DOCUMENT = Document(

@@ -22,11 +22,12 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from syndicator.app import create_app
 from syndicator.config import Server
-from syndicator.documents import CODINGS, Document, answer, public_folder, read_document, write_document
+from syndicator.documents import CODINGS, Document, public_folder, read_document, write_document
 from syndicator.house import House
 from syndicator.operations.keys import create_token
 from syndicator.operations.render_feeds import render_stale
 from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.document_answers import answer
 from tests.conftest import ROOT
 from tests.desk import Desk
 from tests.servers import answers, end, free_port, need, start, wait_for
@@ -146,7 +147,7 @@ def token(desk: Desk) -> str:
 
 
 def same(told: Answer, expected: Any) -> None:
-    """`told` has the status, body and every header field of what documents.answer gives."""
+    """`told` has the status, body and every header field of what document_answers.answer gives."""
     assert (told.status, told.body) == (expected.status, expected.body)
     for name, value in expected.headers:
         assert told.headers[name.lower()] == value, name

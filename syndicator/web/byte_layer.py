@@ -2,7 +2,7 @@
 
 A poll costs a look at eight shared bytes (has any document changed?) and two look-ups in dictionaries. Only after a change, and
 once a second in case somebody changed files by hand, is a file's stamp compared: a system call at each poll would hand the
-interpreter from thread to thread. What is looked up was made by `documents.answer`, which alone knows HTTP; this file only
+interpreter from thread to thread. What is looked up was made by `document_answers.answer`, which alone knows HTTP; this file only
 remembers. No database, no rendering, no parsing of a field seen before. Everything that is not a public feed document is handed
 to the application.
 """
@@ -21,8 +21,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from syndicator.documents import SIGN_BYTES, DamagedDocument, Stored, answer, open_sign, unpack
+from syndicator.documents import SIGN_BYTES, DamagedDocument, Stored, open_sign, unpack
 from syndicator.reasons import Reason
+from syndicator.web.document_answers import answer
 from syndicator.web.refusal import refuse
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from syndicator.access import ANYBODY, Viewer, decide_feed, viewer_of
-from syndicator.documents import DamagedDocument, DocumentNotFound, answer, document_path, read_document
+from syndicator.documents import DamagedDocument, DocumentNotFound, document_path, read_document
 from syndicator.domain.feeds import FeedDefinition
 from syndicator.domain.publishers import FeedToken
 from syndicator.errors import AccessDenied, FeedNotFound, NotReady
@@ -22,6 +22,7 @@ from syndicator.operations.keys import find_token, note_reader, use_is_news
 from syndicator.operations.render_feeds import document_key, documents_folder, render_again
 from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
+from syndicator.web.document_answers import answer
 from syndicator.web.identity import the_house
 from syndicator.web.polls import PollBook
 

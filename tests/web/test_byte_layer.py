@@ -1,4 +1,4 @@
-"""The byte layer answers as `documents.answer` does, from memory, and never a moment longer than the file is true."""
+"""The byte layer answers as `document_answers.answer` does, from memory, and never a moment longer than the file is true."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
-from syndicator.documents import Document, answer, read_document, remove_document, write_document
+from syndicator.documents import Document, read_document, remove_document, write_document
 from syndicator.web import byte_layer
 from syndicator.web.byte_layer import LOOK_SECONDS, ByteLayer
+from syndicator.web.document_answers import answer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
