@@ -7,6 +7,7 @@ parent, which ends them in order; on Linux the kernel kills a child whose parent
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -19,9 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-import structlog
-
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 WRONG_USAGE = 2  # the exit status of a command whose settings are wrong: starting it again would not help
 GRACE_SECONDS = 8.0  # from the first SIGTERM to SIGKILL; everything has 10, and a busy machine takes some to end ourselves
@@ -63,7 +62,7 @@ class Child:
             preexec_fn=lambda: end_with_parent(parent),  # noqa: PLW1509  # this process has one thread
         )
         self.started_at, self.starts_at = now, None
-        log.info("process started", name=self.name, pid=self.process.pid)
+        log.info("process started name=%s pid=%s", self.name, self.process.pid)
 
     def buried(self, now: float) -> int | None:
         """Return the exit status if it ended since last asked, and plan its return: later each time, unless it ran for long."""
@@ -95,9 +94,10 @@ def _keep_running(children: list[Child], environment: Mapping[str, str], heard: 
         for child in children:
             if (status := child.buried(now)) is not None:
                 if status == WRONG_USAGE:
-                    log.error("process refused its settings", name=child.name)
+                    log.error("process refused its settings name=%s", child.name)
                     return WRONG_USAGE
-                log.error("process died", name=child.name, status=status, restart_in_seconds=(child.starts_at or now) - now)
+                wait = (child.starts_at or now) - now
+                log.error("process died name=%s status=%s restart_in_seconds=%s", child.name, status, wait)
             if child.starts_at is not None and child.starts_at <= now:
                 child.start(environment, now)
         pauses = [child.starts_at - now for child in children if child.starts_at is not None]
@@ -107,7 +107,7 @@ def _keep_running(children: list[Child], environment: Mapping[str, str], heard: 
 
 def _end(children: list[Child], heard: Callable[[float], set[int]]) -> int:
     """Ask every child to end, wait, and kill what is left; returns 1 when something was."""
-    log.info("stopping", grace_seconds=GRACE_SECONDS)
+    log.info("stopping grace_seconds=%s", GRACE_SECONDS)
     deadline = time.monotonic() + GRACE_SECONDS
     running = [child for child in children if child.process is not None]
     for child in running:
@@ -118,7 +118,7 @@ def _end(children: list[Child], heard: Callable[[float], set[int]]) -> int:
             break
         heard(left)
     for child in running:
-        log.warning("process killed", name=child.name)
+        log.warning("process killed name=%s", child.name)
         if child.process is not None:
             child.process.kill()
             child.process.wait()

@@ -5,13 +5,13 @@ The sender and the timetable are processes of their own: threads of theirs insid
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
 import sys
 from pathlib import Path
 
-import structlog
 from granian.constants import HTTPModes, Interfaces, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -22,7 +22,7 @@ from syndicator.errors import ConfigError
 from syndicator.house import open_house
 from syndicator.process import WEB_PARENT, supervise
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 TARGET = "syndicator.web.wsgi:application"
 # Per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one. Not many more, since
@@ -37,7 +37,7 @@ WORKER_GRACE_SECONDS = 6  # for answers under way; within serve's own grace
 
 def serve(config_path: Path | None, config: Config) -> int:
     """Run everything until SIGTERM or SIGINT; returns the exit status. The children read their settings for themselves."""
-    log.info("serving", url=config.site.base_url, data_dir=str(config.data_dir))
+    log.info("serving url=%s data_dir=%s", config.site.base_url, config.data_dir)
     commands = {name: (sys.executable, "-m", "syndicator", part) for name, part in parts(config).items()}
     return supervise(commands, {**os.environ, **_config_variable(config_path)})
 
@@ -56,7 +56,8 @@ def run_web(config_path: Path | None, config: Config) -> int:
     os.environ.update(_config_variable(config_path))
     os.environ[WEB_PARENT] = str(os.getpid())
     host, port = config.server.host, free_port(config.server.host, config.server.port)
-    log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}", workers=config.server.workers)
+    place = f"[{host}]" if ":" in host else host
+    log.info("listening url=%s workers=%s", f"http://{place}:{port}", config.server.workers)
     try:
         web_server(TARGET, host, port, config.server.workers).serve()
     except SystemExit as ended:

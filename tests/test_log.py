@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +24,6 @@ def written(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("form", ["json", "text"])
@@ -33,7 +31,7 @@ def test_hostile_text_cannot_forge_a_line(written: Callable[[], str], form: str)
     log.configure(form, "info")  # type: ignore[arg-type]
     hostile = "a\nERROR forged\r\x1b[31m\u2028\u202e\x00\ud800"
     logging.getLogger("x").warning("asked for=%s", hostile)
-    structlog.stdlib.get_logger("x").warning(hostile, title=hostile)
+    logging.getLogger("x").warning(hostile)
     text = written()
     assert len(text.splitlines()) == 2
     assert "\x1b" not in text
@@ -43,7 +41,7 @@ def test_hostile_text_cannot_forge_a_line(written: Callable[[], str], form: str)
 @given(text=st.text(max_size=80))
 @settings(max_examples=100, deadline=None)
 def test_any_text_makes_one_line_of_utf_8(text: str) -> None:
-    event = log.clean(None, "info", {"event": text, "value": text})
+    event = log.clean({"event": text, "value": text})
     assert event["event"] == event["value"]
     assert len(str(event["event"]).splitlines()) <= 1
     str(event["event"]).encode()
@@ -65,7 +63,7 @@ SECRETS = [
 def test_no_secret_is_written(written: Callable[[], str], form: str, secret: str) -> None:
     log.configure(form, "debug")  # type: ignore[arg-type]
     logging.getLogger("x").info("came %s", secret)
-    structlog.stdlib.get_logger("x").info("came", what=secret, nested={"deep": [secret]}, token=secret)
+    logging.getLogger("x").info("came what=%s nested=%s token=%s", secret, {"deep": [secret]}, secret)
     try:
         raise ValueError(secret)
     except ValueError:
@@ -86,7 +84,7 @@ def test_no_secret_is_written(written: Callable[[], str], form: str, secret: str
 
 def test_a_line_of_json_says_when_who_and_what(written: Callable[[], str]) -> None:
     log.configure("json", "info")
-    structlog.stdlib.get_logger("syndicator.x").info("delivery deferred", delivery=7, reason="http-503")
+    logging.getLogger("syndicator.x").info("delivery deferred delivery=%s reason=%s", 7, "http-503")
     logging.getLogger("syndicator.x").debug("not written")
     event = json.loads(written())
     assert event.pop("at").endswith("Z")
@@ -101,8 +99,15 @@ def test_a_line_of_json_says_when_who_and_what(written: Callable[[], str]) -> No
 
 def test_a_line_of_text_keeps_values_apart(written: Callable[[], str]) -> None:
     log.configure("text", "info")
-    structlog.stdlib.get_logger("x").info("story killed", story="s1", reason='said "no" twice')
+    logging.getLogger("x").info("story killed story=%s reason=%s", "s1", 'said "no" twice')
     assert written().endswith('INFO x: story killed story=s1 reason="said \\"no\\" twice"\n')
+
+
+@pytest.mark.parametrize(("template", "args"), [("at 100 %", ()), ("%d of %s a=%s", (1, "x", 2)), ("a=%s b", (1,))])
+def test_what_is_no_words_and_pairs_is_told_as_it_is(written: Callable[[], str], template: str, args: tuple[object, ...]) -> None:
+    log.configure("text", "info")
+    logging.getLogger("x").info(template, *args)
+    assert written().endswith(f" x: {template % args if args else template}\n")
 
 
 def test_what_is_too_long_is_cut(written: Callable[[], str]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import socket
 import threading
 from typing import Annotated
 
-import structlog
 import typer
 from sqlalchemy.exc import DBAPIError
 
@@ -18,7 +18,7 @@ from syndicator.operations.render_feeds import render_all
 
 MIRROR_SECONDS = 0.2
 NICE = 5  # of a worker: on a machine that has too little for both, who waits for a page goes before who waits for a push
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -85,7 +85,7 @@ def mirror(context: typer.Context) -> None:
         try:
             copied = keeping.turn()
         except DBAPIError as error:
-            log.warning("mirror waits for the database", error=type(error).__name__)
+            log.warning("mirror waits for the database error=%s", type(error).__name__)
             copied = 0
         if not copied:
             stopping.wait(MIRROR_SECONDS)

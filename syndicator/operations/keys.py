@@ -133,7 +133,7 @@ def note_reader(session: Session, house: House, token: FeedToken, address: str, 
     """Note where a feed token is read from; who holds one that is read from many places has a letter about it, once a day."""
     row = session.get_one(FeedToken, token.id, with_for_update={"of": FeedToken})
     if row.note_reader(address, at):
-        log.warning("feed token read from many networks token=%s publisher=%s", row.public_id, row.publisher.public_id)
+        log.warning("feed token read from many networks token_id=%s publisher=%s", row.public_id, row.publisher.public_id)
         write_letter(
             session,
             house,

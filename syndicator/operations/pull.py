@@ -6,12 +6,12 @@ process that dies in between leads to the same stories being read again, never t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
@@ -27,7 +27,7 @@ from syndicator.outbound import Fetched, Outbound
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import find_story_of
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 PULL_SECONDS = 60.0  # for all requests of one pull, so that the next source is on time
 LONGEST_PAUSE = timedelta(hours=6)

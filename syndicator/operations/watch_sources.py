@@ -8,13 +8,13 @@ for people to judge.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
 
-import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -30,7 +30,7 @@ from syndicator.operations.withdraw import take_down
 from syndicator.outbound import Outbound
 from syndicator.storage.queries import find_story_of
 
-log = structlog.stdlib.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 ACTOR = "job:recheck-withdrawn"
 ASK_AGAIN_AFTER = timedelta(hours=1)
