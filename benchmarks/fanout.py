@@ -132,7 +132,9 @@ def _requests(urls: list[str], authority: Path | None) -> None:
 
 
 def _alone(sender: Sender, urls: list[str]) -> None:
-    waiting = [(number, Request(url=url, headers=tuple(_signature(url).items()), body=BODY)) for number, url in enumerate(urls)]
+    waiting = [
+        (number, Request(url=url, headers=tuple(_signature(url).items()), pieces=(BODY,))) for number, url in enumerate(urls)
+    ]
     while waiting or sender.in_flight:
         room = sender.room()
         for number, request in waiting[:room]:

@@ -75,7 +75,7 @@ def put_by_sftp(house: House, outbound: Outbound, port: int) -> Told:
 def pushed(house: House, outbound: Outbound, port: int) -> Told:
     """What webhooks, WebSub pushes and the hub's verifications leave by."""
     sender = Sender(outbound, concurrency=1, per_host=1)
-    sender.submit(1, Request(url=f"http://{HOST}:{port}/", headers=(), body=b"{}"))
+    sender.submit(1, Request(url=f"http://{HOST}:{port}/", headers=(), pieces=(b"{}",)))
     answers: list[Answer] = []
     while not answers:
         answers = [answer for _, answer in sender.pump(1.0)]

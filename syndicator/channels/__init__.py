@@ -72,12 +72,17 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request to an address somebody else chose."""
+    """One HTTP request to an address somebody else chose. Of the `pieces` of its body, which is put together when it leaves,
+    many requests that wait share the same."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes = field(repr=False)
+    pieces: tuple[bytes, ...] = field(default=(), repr=False)
     method: Literal["GET", "POST"] = "POST"  # GET: to verify a WebSub callback
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

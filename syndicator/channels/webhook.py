@@ -34,21 +34,21 @@ class Webhook:
         """Build the attempt made at the instant `at`."""
         if not parcel.secrets:
             raise ValueError(f"delivery {parcel.delivery_id} has no secret to sign with")
-        body = webhook_body(parcel)
+        pieces = webhook_pieces(parcel)
         headers = (
             ("Content-Type", "application/json"),
-            *signature_headers(parcel.uid, body, parcel.secrets, at, parcel.signing_key),
+            *signature_headers(parcel.uid, b"".join(pieces), parcel.secrets, at, parcel.signing_key),
         )
-        return Request(url=parcel.endpoint, headers=headers, body=body)
+        return Request(url=parcel.endpoint, headers=headers, pieces=pieces)
 
     def read(self, answer: Answer, at: datetime) -> Outcome:
         return read_answer(answer, at)
 
 
-def webhook_body(parcel: Parcel) -> bytes:
-    """Return the event as JSON, UTF-8; equal parcels give equal bytes."""
+def webhook_pieces(parcel: Parcel) -> tuple[bytes, bytes, bytes]:
+    """Return the event as JSON, UTF-8, in pieces; equal parcels give equal bytes."""
     before, after = _around_sequence(parcel.seq, parcel.event, parcel.at, parcel.feeds, parcel.reason, parcel.entry, parcel.terms)
-    return b"%b%d%b" % (before, parcel.sequence, after)
+    return before, b"%d" % parcel.sequence, after
 
 
 @lru_cache(maxsize=32)
@@ -94,7 +94,7 @@ def trial_request(endpoint: str, uid: str, keys: tuple[str, ...], signing_key: s
     words = "This is an example. Your endpoint should check the signature and answer with a status of 2xx."
     body = _json({"type": "test", "timestamp": rfc3339(at), "data": {"feed": feed, "message": words}}).encode()
     headers = (("Content-Type", "application/json"), *signature_headers(uid, body, keys, at, signing_key))
-    return Request(url=endpoint, headers=headers, body=body)
+    return Request(url=endpoint, headers=headers, pieces=(body,))
 
 
 def new_signing_key() -> str:

@@ -72,7 +72,7 @@ def _distribution(callback: str, topic: str, feed: Feed, body: bytes, secrets: t
     headers = [("Content-Type", CONTENT_TYPES[topic_format(topic)]), ("Link", f'<{hub}>; rel="hub", <{topic}>; rel="self"')]
     if secrets:
         headers.append(("X-Hub-Signature", hub_signature(body, secrets[0])))
-    return Request(url=callback, headers=tuple(headers), body=body)
+    return Request(url=callback, headers=tuple(headers), pieces=(body,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

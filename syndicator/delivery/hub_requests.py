@@ -89,4 +89,4 @@ def _verification(request: HubRequest, house: House) -> Errand:
         challenge = secrets.token_urlsafe(24)
         lease = request.lease_seconds if request.mode == "subscribe" else None
         url = verification_url(request.callback, request.mode, topic, challenge, lease)
-    return Errand(request.id, Request(method="GET", url=url, headers=(), body=b""), challenge)
+    return Errand(request.id, Request(method="GET", url=url, headers=()), challenge)

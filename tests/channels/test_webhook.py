@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from syndicator.channels.webhook import Webhook, new_webhook_secret, signature_headers, webhook_body
+from syndicator.channels.webhook import Webhook, new_webhook_secret, signature_headers
 from syndicator.domain.stories import EventType, PubStatus
 from tests.channels.parcels import SECRET, parcel
 from tests.render.strategies import TERMS, entries, entry, words
@@ -62,7 +62,7 @@ def test_another_id_or_time_breaks_the_signature(uid: str, seconds: int) -> None
 
 
 def test_the_body_says_what_the_contract_promises() -> None:
-    event = json.loads(webhook_body(parcel()))
+    event = json.loads(Webhook().request(parcel(), AT).body)
     assert event["type"] == "story.corrected"
     assert event["timestamp"] == "2026-11-20T12:00:00Z"
     data = event["data"]
@@ -79,10 +79,16 @@ def test_the_body_says_what_the_contract_promises() -> None:
 
 
 def test_a_kill_says_why_and_carries_no_story_text() -> None:
-    body = webhook_body(parcel(event=EventType.KILLED, reason="libel", entry=entry(status=PubStatus.CANCELED, body_html="")))
-    event = json.loads(body)
+    killed = parcel(event=EventType.KILLED, reason="libel", entry=entry(status=PubStatus.CANCELED, body_html=""))
+    event = json.loads(Webhook().request(killed, AT).body)
     assert (event["type"], event["data"]["reason"], event["data"]["story"]["pubStatus"]) == ("story.killed", "libel", "canceled")
     assert "bodies" not in event["data"]["story"]
+
+
+def test_those_who_wait_for_the_same_story_share_its_bytes() -> None:
+    first, second = (Webhook().request(parcel(sequence=number), AT) for number in (1, 2))
+    assert first.body != second.body
+    assert [len(piece) for one, piece in zip(first.pieces, second.pieces, strict=True) if one is not piece] == [1]
 
 
 def test_every_attempt_carries_the_same_bytes_and_id_and_a_time_of_its_own() -> None:

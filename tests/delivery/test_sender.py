@@ -33,7 +33,7 @@ def sender() -> Iterator[Sender]:
 
 
 def post(url: str, body: bytes = b"{}") -> Request:
-    return Request(url=url, headers=(("Content-Type", "application/json"),), body=body)
+    return Request(url=url, headers=(("Content-Type", "application/json"),), pieces=(body,))
 
 
 def drive(sender: Sender, count: int) -> list[tuple[int, Answer]]:
@@ -78,7 +78,7 @@ def test_a_request_arrives_as_it_was_built(sender: Sender) -> None:
 def test_a_verification_is_a_plain_get_even_on_a_handle_that_posted(sender: Sender) -> None:
     with Receiver(lambda request: Reply(body=request.target.encode())) as receiver:
         assert one(sender, post(receiver.url, b"posted")).status == 200
-        answer = one(sender, Request(url=f"{receiver.url}/cb?a=1&hub.mode=subscribe", headers=(), body=b"", method="GET"))
+        answer = one(sender, Request(url=f"{receiver.url}/cb?a=1&hub.mode=subscribe", headers=(), method="GET"))
         assert one(sender, post(receiver.url, b"again")).status == 200
     assert answer.body == b"/cb?a=1&hub.mode=subscribe"
     assert [(request.method, request.body) for request in receiver.received] == [
@@ -247,7 +247,7 @@ def test_a_look_up_that_hangs_ends_with_the_time_to_connect(hanging_look_up: Res
 
 def test_a_header_cannot_be_broken_in_two(sender: Sender) -> None:
     with pytest.raises(ValueError, match="control character"):
-        sender.submit(1, Request(url="http://127.0.0.1:9999/", headers=(("Link", "a\r\nX-Evil: 1"),), body=b""))
+        sender.submit(1, Request(url="http://127.0.0.1:9999/", headers=(("Link", "a\r\nX-Evil: 1"),)))
 
 
 def test_one_host_gets_only_so_many_connections_at_once(sender: Sender) -> None:

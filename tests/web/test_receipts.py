@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from flask.testing import FlaskClient
 from jwt.algorithms import OKPAlgorithm
 
+from syndicator.channels.webhook import Webhook
 from syndicator.delivery.parcels import load_parcels
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Rights, Story
@@ -286,12 +287,10 @@ def test_the_page_shows_nothing_of_what_was_pasted_as_markup(desk: Desk, client:
 
 
 def test_the_link_in_a_webhook_leads_to_a_receipt(desk: Desk, client: FlaskClient) -> None:
-    from syndicator.channels.webhook import webhook_body
-
     publisher = desk.publisher()
     subscription = desk.subscription(publisher)
     desk.publish()
     with desk.house.sessions() as session:
         (parcel,) = load_parcels(session, desk.house, [desk.owed(subscription)[0].id], at=desk.house.clock()).parcels
-    link = json.loads(webhook_body(parcel))["data"]["links"]["receipt"].removeprefix(BASE_URL)
+    link = json.loads(Webhook().request(parcel, desk.house.clock()).body)["data"]["links"]["receipt"].removeprefix(BASE_URL)
     assert client.post(link, headers=key_of(desk.house, publisher)).status_code == 201
