@@ -18,8 +18,9 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import JSON, Enum, create_engine
 
-from syndicator.domain.base import Base, UtcDateTime
+from syndicator.domain.base import UtcDateTime
 from syndicator.domain.findable import WORDS_INDEX, WORDS_INDEX_GONE
+from syndicator.domain.tables import TABLES
 from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
 
@@ -75,7 +76,7 @@ def written(statements: dict[str, tuple[str, ...]]) -> str:
 def rewrite_first() -> Path:
     engine = create_engine("sqlite://")
     with engine.connect() as connection:
-        produced = produce_migrations(MigrationContext.configure(connection), Base.metadata)
+        produced = produce_migrations(MigrationContext.configure(connection), TABLES)
     engine.dispose()
     if produced.upgrade_ops is None or produced.downgrade_ops is None:
         raise SystemExit("the models hold no table")

@@ -28,9 +28,9 @@ from benchmarks.loopback import ask, free_port, running
 from benchmarks.poll_beside_push import subscribe
 from syndicator.app import create_app
 from syndicator.delivery.ledger import claim_due
-from syndicator.domain.base import Base
 from syndicator.domain.publishers import Scope
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
+from syndicator.domain.tables import TABLES
 from syndicator.house import House
 from syndicator.operations.keys import create_key
 from syndicator.operations.render_feeds import render_stale
@@ -226,7 +226,7 @@ def _age(database: sqlite3.Connection, count: int) -> None:
 
 def _copy(database: sqlite3.Connection, table: str, where: str, count: int, changes: dict[str, str]) -> None:
     """Copy the first row of `table` that is so `count` times, number i (from 1) with `changes` of columns to expressions."""
-    columns = [column.name for column in Base.metadata.tables[table].columns]
+    columns = [column.name for column in TABLES.tables[table].columns]
     values = ", ".join(changes.get(column, f"old.{column}") for column in columns)
     database.execute(
         f"WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {count})"

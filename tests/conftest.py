@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
 from syndicator.config import ENV_PREFIX, Config, Database, read_config
-from syndicator.domain.base import Base
+from syndicator.domain.tables import TABLES
 from syndicator.house import House, open_house
 from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
@@ -177,6 +177,6 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 def _make_schema(engine: Engine) -> None:
     """Make the tables from the models; tests/storage proves that the migrations make the same."""
-    Base.metadata.create_all(engine)
+    TABLES.create_all(engine)
     schema.stamp(engine)
     engine.dispose()

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from syndicator.domain.base import Base
+from syndicator.domain.tables import TABLES
 from tests.servers import Postgres
 
 _numbers = count(1)
@@ -62,7 +62,7 @@ def shape(connection: psycopg.Connection[Any]) -> str:
 
 def remove_rows(wanted_shape: str) -> Callable[[Postgres, str], bool]:
     """Return an `empty` that removes every row and starts all numbers at 1 again, if the schema is still `wanted_shape`."""
-    deletions = "; ".join(f"DELETE FROM {table.name}" for table in reversed(Base.metadata.sorted_tables))
+    deletions = "; ".join(f"DELETE FROM {table.name}" for table in reversed(TABLES.sorted_tables))
 
     def empty(server: Postgres, name: str) -> bool:
         with connect(server, name) as connection:

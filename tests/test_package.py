@@ -7,6 +7,7 @@ import fnmatch
 import inspect
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from syndicator import errors
+from syndicator.domain import tables
+from syndicator.domain.base import Base
 from syndicator.reasons import Reason
 from tests.conftest import ROOT
 
@@ -113,6 +116,51 @@ def test_pure_parts_know_nothing_of_the_edges(part: str) -> None:
         if BLIND[part] & {name.partition(".")[0], name.removeprefix("syndicator.").partition(".")[0]}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+# What a worker does seldom or never; it loads these when it does.
+SELDOM = {"alembic", "asyncssh", "celery", "feedparser", "flask", "jinja2", "paramiko", "requests", "rich", "smtplib", "werkzeug"}
+WORKER = """
+import sys
+import syndicator.cli.service, syndicator.sending
+from sqlalchemy.orm import configure_mappers
+from syndicator.domain.base import Base
+
+print(*sys.modules)
+configure_mappers()
+for table in Base.metadata.tables.values():
+    for key in table.foreign_key_constraints:
+        key.referred_table
+"""
+
+
+def test_a_worker_loads_what_it_sends_with_and_tables_that_lead_nowhere_else() -> None:
+    worker = subprocess.run([sys.executable, "-c", WORKER], capture_output=True, text=True, check=False)
+    assert (worker.returncode, worker.stderr) == (0, "")
+    assert not SELDOM & set(worker.stdout.split())
+
+
+def test_a_noun_brings_along_whatever_it_points_at() -> None:
+    """Else a row could be written only where something else had loaded the class that it belongs to."""
+    homes = {mapper.local_table: mapper.class_.__module__ for mapper in Base.registry.mappers}
+    leads_to = {
+        home: {home} | {name for _, name in imports(PACKAGE / f"{home.partition('.')[2].replace('.', '/')}.py")}
+        for home in homes.values()
+    }
+    for _ in homes:  # and to where these lead
+        leads_to = {home: seen.union(*(leads_to.get(name, ()) for name in seen)) for home, seen in leads_to.items()}
+    lost = [
+        f"{home}: {key.target_fullname}"
+        for table, home in homes.items()
+        for key in table.foreign_keys
+        if homes[key.column.table] not in leads_to[home]
+    ]
+    assert not lost
+
+
+def test_every_mapped_class_is_among_the_tables() -> None:
+    mapped = {file.stem for file in (PACKAGE / "domain").glob("*.py") if "(Base):" in file.read_text(encoding="utf-8")}
+    assert mapped <= {*vars(tables), "base"}
 
 
 def test_only_the_clock_reads_the_wall_clock() -> None:

@@ -6,6 +6,8 @@ from sqlalchemy import BigInteger, ForeignKey, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from syndicator.domain.base import Base
+from syndicator.domain.stories import Story
+from syndicator.domain.subscriptions import Subscription
 
 
 class RemoteCopy(Base):
@@ -15,8 +17,8 @@ class RemoteCopy(Base):
     __table_args__ = (UniqueConstraint("subscription_id", "story_id"),)
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
-    subscription_id: Mapped[int] = mapped_column(ForeignKey("subscriptions.id"))
-    story_id: Mapped[int] = mapped_column(ForeignKey("stories.id"))
+    subscription_id: Mapped[int] = mapped_column(ForeignKey(Subscription.id))
+    story_id: Mapped[int] = mapped_column(ForeignKey(Story.id))
     remote_id: Mapped[int | None] = mapped_column(BigInteger)
     url: Mapped[str] = mapped_column(String(2048), default="")
     version: Mapped[int] = mapped_column(default=0)  # of ours, that the copy shows

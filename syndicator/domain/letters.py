@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from syndicator.domain.base import Base, choice
+from syndicator.domain.publishers import Publisher
 
 # Stands in a stored letter for the one-time link, which only its reader may see; put in when it is sent, then forgotten.
 SECRET_MARK = "[[one-time-link]]"  # noqa: S105 -- the place of a secret, not one
@@ -42,7 +43,7 @@ class Letter(Base):
     text: Mapped[str] = mapped_column(Text)
     html: Mapped[str] = mapped_column(Text)
     secret: Mapped[str | None] = mapped_column(Text)  # what takes the place of SECRET_MARK, locked; None once sent
-    publisher_id: Mapped[int | None] = mapped_column(ForeignKey("publishers.id"))
+    publisher_id: Mapped[int | None] = mapped_column(ForeignKey(Publisher.id))
     about: Mapped[str] = mapped_column(String(32), default="")  # the public id of an application or inquiry
     created_at: Mapped[datetime]
     state: Mapped[LetterState] = mapped_column(choice(LetterState), default=LetterState.OWED)

@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from syndicator.domain.base import Base
+from syndicator.domain.stories import Story
 
 
 class PushTaken(Base):
@@ -41,4 +42,4 @@ class PictureUse(Base):
     __table_args__ = (Index("ix_picture_uses_story", "story_id"),)
 
     picture_id: Mapped[int] = mapped_column(ForeignKey("pushed_pictures.id"), primary_key=True)
-    story_id: Mapped[int] = mapped_column(ForeignKey("stories.id"), primary_key=True)
+    story_id: Mapped[int] = mapped_column(ForeignKey(Story.id), primary_key=True)

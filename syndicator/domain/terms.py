@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from syndicator.domain.base import Base
+from syndicator.domain.publishers import Publisher
 
 
 class LicenseVersion(Base):
@@ -41,7 +42,7 @@ class TermsAcceptance(Base):
     __table_args__ = (Index("ix_terms_acceptances_publisher", "publisher_id", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    publisher_id: Mapped[int] = mapped_column(ForeignKey("publishers.id"))
+    publisher_id: Mapped[int] = mapped_column(ForeignKey(Publisher.id))
     license_version: Mapped[str] = mapped_column(String(40))
     notice_version: Mapped[str] = mapped_column(String(40))
     accepted_by: Mapped[str] = mapped_column(String(254))  # e-mail address of the member, or who vouched

@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
 
 from sqlalchemy import func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.domain.base import new_id
@@ -17,7 +16,7 @@ from syndicator.domain.eligibility import Measured
 from syndicator.domain.publishers import PublisherDomain
 from syndicator.domain.republications import OTHER_HOST, Beacon, BeaconDay
 from syndicator.domain.stories import Story
-from syndicator.storage.queries import insert_once
+from syndicator.storage.queries import insert_into, insert_once
 
 TOKEN = re.compile(r"[0-9a-z]{16}")
 _MACHINES = re.compile(
@@ -52,8 +51,7 @@ def count_view(session: Session, token: str, referrer: str, *, day: date) -> Non
     row = select(Beacon.publisher_id, Beacon.story_id, literal(day, BeaconDay.day.type), named, literal(1)).where(
         Beacon.token == token
     )
-    make = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = make(BeaconDay).from_select(["publisher_id", "story_id", "day", "host", "views"], row)
+    statement = insert_into(session, BeaconDay).from_select(["publisher_id", "story_id", "day", "host", "views"], row)
     key = [BeaconDay.publisher_id, BeaconDay.story_id, BeaconDay.day, BeaconDay.host]
     session.execute(statement.on_conflict_do_update(index_elements=key, set_={"views": BeaconDay.views + 1}))
 

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from syndicator.domain.jobs import JobRun
 from syndicator.errors import NotFound
 from syndicator.operations import audit
+from syndicator.storage.queries import insert_into
 
 
 def list_jobs(session: Session, names: Iterable[str]) -> None:
     """Make a record for each job of the timetable that has none yet, so that it can be seen and ordered before its first run."""
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for name in sorted(names):  # two timetables may start at once
-        session.execute(make(JobRun).values(job=name, outcome="", failures=0).on_conflict_do_nothing(index_elements=["job"]))
+        row = insert_into(session, JobRun).values(job=name, outcome="", failures=0)
+        session.execute(row.on_conflict_do_nothing(index_elements=["job"]))
 
 
 def order_job(session: Session, name: str, *, actor: str, at: datetime) -> None:

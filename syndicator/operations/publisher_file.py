@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import RowMapping, inspect, select
 from sqlalchemy.orm import Session
 
-from syndicator.domain.base import Base
 from syndicator.domain.publishers import Publisher
+from syndicator.domain.tables import TABLES
 
 LEFT_OUT = frozenset({"sign_ins", "hub_requests", "letters"})  # passing, or written to single people with links that let them in
 _OPENS_DOORS = re.compile(r"secret|hash|token|credential|password|signing_key|websub_key|topic")
@@ -24,7 +24,7 @@ def file_of(session: Session, publisher: Publisher) -> dict[str, Any]:
     """Return the rows by table, the publisher's own under `publisher`; the numbers by which rows know each other become names."""
     own = inspect(Publisher).local_table
     rows: dict[str, Any] = {"publisher": _rows(session, own, own.c.id, publisher.id)[0]}
-    for table in Base.metadata.sorted_tables:
+    for table in TABLES.sorted_tables:
         if "publisher_id" in table.c and table.name not in LEFT_OUT:
             rows[table.name] = _rows(session, table, table.c.publisher_id, publisher.id)
     return rows

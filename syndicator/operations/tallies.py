@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from syndicator.domain.deliveries import GIVEN_UP, OWED, Delivery, Tally
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.domain.tallies import DailyTally
+from syndicator.storage.queries import insert_into
 
 POLLS, PUBLISHER_POLLS = "polls", "publisher_polls"  # daily: by feed, and of private feeds by publisher
 BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
@@ -22,17 +22,15 @@ BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
 
 def add_tallies(session: Session, counts: Mapping[tuple[str, str], float]) -> None:
     """Add `counts`, by name and labels, to what is there."""
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for (name, labels), count in sorted(counts.items()):  # in one order, so that two processes do not wait for each other
-        row = make(Tally).values(name=name, labels=labels, value=count)
+        row = insert_into(session, Tally).values(name=name, labels=labels, value=count)
         session.execute(row.on_conflict_do_update(index_elements=["name", "labels"], set_={"value": Tally.value + count}))
 
 
 def add_daily(session: Session, day: date, counts: Mapping[tuple[str, str], int]) -> None:
     """Add `counts`, by name and label, to the sums of `day`."""
-    make = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     for (name, label), count in sorted(counts.items()):
-        row = make(DailyTally).values(day=day.isoformat(), name=name, label=label, value=count)
+        row = insert_into(session, DailyTally).values(day=day.isoformat(), name=name, label=label, value=count)
         added = {"value": DailyTally.value + count}
         session.execute(row.on_conflict_do_update(index_elements=["day", "name", "label"], set_=added))
 

@@ -36,17 +36,19 @@ def lock_rows(session: Session, rows: Select[Any]) -> None:
         session.execute(rows.with_for_update()).all()
 
 
+def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT of this database's own, which can say what to do about a row that is there already."""
+    return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
+
+
 def insert_once(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert `rows`; one whose key is there already is left as it stands. Waits for nobody else's choice."""
-    dialect = session.get_bind().dialect.name
-    statement = (sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)).on_conflict_do_nothing()
-    session.execute(statement, list(rows))
+    session.execute(insert_into(session, table).on_conflict_do_nothing(), list(rows))
 
 
 def insert_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> bool:
     """Insert `row` and say whether it was new; somebody who inserts the same just now is waited for."""
-    dialect = session.get_bind().dialect.name
-    statement = (sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)).values(**row)
+    statement = insert_into(session, table).values(**row)
     key = next(iter(table.__table__.primary_key))
     return session.execute(statement.on_conflict_do_nothing().returning(key)).first() is not None
 

@@ -18,8 +18,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, text
 
-from syndicator.domain.base import Base
 from syndicator.domain.findable import MADE_BY_STATEMENT
+from syndicator.domain.tables import TABLES
 from syndicator.errors import ConfigError
 from syndicator.storage.revision import reading_connection
 
@@ -50,7 +50,7 @@ def differences(engine: Engine) -> list[Any]:
     with reading_connection(engine) as connection:
         options = {"compare_type": True, "compare_server_default": True, "include_object": in_models}
         context = MigrationContext.configure(connection, opts=options)
-        return list(compare_metadata(context, Base.metadata))
+        return list(compare_metadata(context, TABLES))
 
 
 def in_models(_object: object, name: str | None, _kind: str, _reflected: bool, _compared_to: object) -> bool:

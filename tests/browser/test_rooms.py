@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from sqlalchemy import String, Text, update
 
 from syndicator.app import create_app
-from syndicator.domain.base import Base
+from syndicator.domain.tables import TABLES
 from syndicator.house import House
 from tests.browser.conftest import Served
 from tests.web.people import Browser as Visitor
@@ -99,7 +99,7 @@ def poison(house: House) -> int:
     """Write something hostile wherever words of people are kept; returns in how many columns."""
     poisoned = 0
     with house.sessions.begin() as session:
-        for table in Base.metadata.sorted_tables:
+        for table in TABLES.sorted_tables:
             for column in table.columns:
                 written = type(column.type) in {String, Text} and not NOT_WRITTEN.search(column.name)
                 if (

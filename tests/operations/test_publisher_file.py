@@ -6,8 +6,8 @@ import json
 
 from sqlalchemy import select
 
-from syndicator.domain.base import Base
 from syndicator.domain.publishers import ApiKey, Publisher
+from syndicator.domain.tables import TABLES
 from syndicator.operations.keys import create_key, create_token
 from syndicator.operations.publisher_file import LEFT_OUT, file_of
 from tests.desk import Desk
@@ -24,7 +24,7 @@ def test_all_that_is_kept_about_a_publisher_is_in_its_file(desk: Desk) -> None:
     with desk.house.sessions() as session:
         told = file_of(session, session.get_one(Publisher, publisher.id))
         hashes = session.scalars(select(ApiKey.secret_hash)).all()
-    kept = {name for name, table in Base.metadata.tables.items() if "publisher_id" in table.c}
+    kept = {name for name, table in TABLES.tables.items() if "publisher_id" in table.c}
     assert set(told) == {"publisher", *kept} - LEFT_OUT
     assert (told["publisher"]["name"], told["publisher"]["state"]) == (publisher.name, "approved")
     assert [each["to_state"] for each in told["eligibility_decisions"]] == ["approved"]

@@ -10,8 +10,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, insert, inspect, text
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-from syndicator.domain.base import Base, Counter
+from syndicator.domain.base import Counter
 from syndicator.domain.publishers import FeedToken
+from syndicator.domain.tables import TABLES
 from syndicator.errors import ConfigError
 from syndicator.house import House
 from syndicator.storage import revision, schema
@@ -46,7 +47,7 @@ def test_an_empty_database_becomes_current_and_fits_the_models(empty: Engine) ->
     schema.upgrade(empty)
     assert revision.is_current(empty)
     assert schema.differences(empty) == []
-    assert set(Base.metadata.tables) <= tables(empty)
+    assert set(TABLES.tables) <= tables(empty)
 
 
 def test_upgrading_twice_changes_nothing(empty: Engine) -> None:
@@ -84,7 +85,7 @@ def test_constraints_carry_the_names_of_the_convention(empty: Engine) -> None:
 
 
 def test_an_upgrade_that_breaks_off_leaves_nothing_half_done(empty: Engine) -> None:
-    last = next(reversed(Base.metadata.tables))
+    last = next(reversed(TABLES.tables))
     with empty.begin() as connection:
         connection.execute(text(f"CREATE TABLE {last} (in_the_way INTEGER)"))
     with pytest.raises(DatabaseError, match="already exists"):

@@ -16,8 +16,8 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from syndicator.domain.accounts import MemberRole, SignIn, SignInTry
-from syndicator.domain.base import Base
 from syndicator.domain.requests import RememberedRequest
+from syndicator.domain.tables import TABLES
 from syndicator.house import House
 from tests.desk import Desk
 from tests.web.belongings import belongings
@@ -135,7 +135,7 @@ def everything(house: House) -> dict[str, list[Any]]:
             table.name: sorted(
                 map(repr, session.execute(select(*[each for each in table.columns if not each.key.startswith("last_used_")])))
             )
-            for table in Base.metadata.sorted_tables
+            for table in TABLES.sorted_tables
             if table.name not in passing
         }
 

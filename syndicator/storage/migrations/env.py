@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from syndicator.domain.base import Base
+from syndicator.domain.tables import TABLES
 from syndicator.storage.schema import in_models
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    target_metadata=TABLES,
     render_as_batch=True,  # SQLite alters little in place
     render_item=context.config.attributes.get("render_item"),
     include_object=in_models,
