@@ -17,6 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 BUSY_TIMEOUT_SECONDS = 30
+CACHED_STATEMENTS = 64  # prepared ones, of a connection: one that names hundreds of rows holds up to 130 KB
 
 
 def open_engine(url: str) -> Engine:
@@ -25,7 +26,7 @@ def open_engine(url: str) -> Engine:
     if address.get_backend_name() == "sqlite":
         if address.database and address.database != ":memory:":
             Path(address.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+        engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "cached_statements": CACHED_STATEMENTS})
         event.listen(engine, "connect", _tell_sqlite)
         event.listen(engine, "begin", _begin_immediate)
         return engine
