@@ -16,9 +16,9 @@ from alembic import command
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.autogenerate.api import AutogenContext
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import JSON, Enum, create_engine
+from sqlalchemy import Enum, create_engine
 
-from syndicator.domain.base import UtcDateTime
+from syndicator.domain.base import Json, UtcDateTime
 from syndicator.domain.findable import WORDS_INDEX, WORDS_INDEX_GONE
 from syndicator.domain.tables import TABLES
 from syndicator.storage import schema
@@ -61,7 +61,7 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, Enum):
         return f"sa.String(length={item.length})"
-    if kind == "type" and isinstance(item, JSON):
+    if kind == "type" and isinstance(item, Json):
         return "sa.JSON().with_variant(postgresql.JSONB(), 'postgresql')"
     return False
 

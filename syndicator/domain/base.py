@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Enum, MetaData, String, TypeDecorator
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import JSON, DateTime, Enum, Index, MetaData, String, TypeDecorator
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"  # no i, l, o, u: readable aloud, and no words
 
@@ -35,12 +35,28 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-Json = JSON().with_variant(JSONB(), "postgresql")
+class Json(TypeDecorator[Any]):
+    """JSON, on PostgreSQL the binary kind. What speaks to that database is loaded by those who have it."""
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(JSON())
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return dialect.type_descriptor(JSONB())
 
 
 def choice(values: type[StrEnum]) -> Enum:
     """A column that holds one of `values`, as the word itself and checked by no database type that is hard to change."""
     return Enum(values, native_enum=False, length=20, values_callable=lambda members: [member.value for member in members])
+
+
+def partial_index(name: str, *columns: str, where: str, on_postgresql: str = "") -> Index:
+    """An index of those rows alone for which `where` holds, as SQLite spells it; tables.py tells the databases."""
+    return Index(name, *columns, info={"sqlite": where, "postgresql": on_postgresql or where})
 
 
 class Base(DeclarativeBase):

@@ -18,11 +18,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     literal_column,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from syndicator.domain.base import Base, choice
+from syndicator.domain.base import Base, choice, partial_index
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event
 from syndicator.domain.subscriptions import Subscription
@@ -63,20 +62,8 @@ class Delivery(Base):
         # end of the index, and what one subscription had of a story lies together.
         UniqueConstraint("story_id", "subscription_id", "event_seq"),
         # Finished rows are not in these, so a claim costs the same beside a million of them.
-        Index(
-            "ix_deliveries_due",
-            "lane",
-            "next_attempt_at",
-            "event_seq",
-            sqlite_where=text("state = 'owed'"),
-            postgresql_where=text("state = 'owed'"),
-        ),
-        Index(
-            "ix_deliveries_given_up",
-            "id",
-            sqlite_where=text("state = 'given_up'"),
-            postgresql_where=text("state = 'given_up'"),
-        ),
+        partial_index("ix_deliveries_due", "lane", "next_attempt_at", "event_seq", where="state = 'owed'"),
+        partial_index("ix_deliveries_given_up", "id", where="state = 'given_up'"),
         Index("ix_deliveries_subscription", "subscription_id", "id"),
     )
 
@@ -124,17 +111,12 @@ class Acknowledgement(Base):
     __table_args__ = (
         UniqueConstraint("publisher_id", "event_seq"),
         Index("ix_acknowledgements_event", "event_seq"),
-        Index(
-            "ix_acknowledgements_due",
-            "remind_at",
-            sqlite_where=text("remind_at IS NOT NULL"),
-            postgresql_where=text("remind_at IS NOT NULL"),
-        ),
-        Index(
+        partial_index("ix_acknowledgements_due", "remind_at", where="remind_at IS NOT NULL"),
+        partial_index(
             "ix_acknowledgements_pending",
             "id",
-            sqlite_where=text("acknowledged_at IS NULL AND overtaken IS 0"),
-            postgresql_where=text("acknowledged_at IS NULL AND NOT overtaken"),
+            where="acknowledged_at IS NULL AND overtaken IS 0",
+            on_postgresql="acknowledged_at IS NULL AND NOT overtaken",
         ),
     )
 

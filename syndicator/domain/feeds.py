@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import ForeignKey, Index, String, text
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from syndicator.domain.base import Base
+from syndicator.domain.base import Base, partial_index
 from syndicator.domain.stories import Rights, Story, label_key
 
 FORMATS = ("rss", "atom", "json")
@@ -122,22 +122,9 @@ class FeedEntry(Base):
     __table_args__ = (
         Index("ix_feed_entries_order", "feed", "left_at", "published_at", "story_id"),
         Index("ix_feed_entries_story", "story_id"),
-        Index(
-            "ix_feed_entries_archive",
-            "feed",
-            "archive",
-            sqlite_where=text("archive IS NOT NULL"),
-            postgresql_where=text("archive IS NOT NULL"),
-        ),
+        partial_index("ix_feed_entries_archive", "feed", "archive", where="archive IS NOT NULL"),
         # The archive is not in this one, so a change costs the same beside a million older stories.
-        Index(
-            "ix_feed_entries_head",
-            "feed",
-            "updated_at",
-            "story_id",
-            sqlite_where=text("archive IS NULL AND left_at IS NULL"),
-            postgresql_where=text("archive IS NULL AND left_at IS NULL"),
-        ),
+        partial_index("ix_feed_entries_head", "feed", "updated_at", "story_id", where="archive IS NULL AND left_at IS NULL"),
     )
 
     feed: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -159,15 +146,7 @@ class FeedArchive(Base):
     """
 
     __tablename__ = "feed_archives"
-    __table_args__ = (
-        Index(
-            "ix_feed_archives_stale",
-            "feed",
-            "stale_at",
-            sqlite_where=text("stale_at IS NOT NULL"),
-            postgresql_where=text("stale_at IS NOT NULL"),
-        ),
-    )
+    __table_args__ = (partial_index("ix_feed_archives_stale", "feed", "stale_at", where="stale_at IS NOT NULL"),)
 
     feed: Mapped[str] = mapped_column(String(64), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -11,10 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from syndicator.domain.base import Base, choice
+from syndicator.domain.base import Base, choice, partial_index
 
 
 class PubStatus(StrEnum):
@@ -138,25 +138,9 @@ class Story(Base):
         Index("ix_stories_released", "released_at", "id"),
         Index("ix_stories_updated", "updated_at", "id"),
         Index("ix_stories_published", "published_at", "id"),  # newest first: the front, /latest, the sitemap
-        Index(
-            "ix_stories_withdrawn",
-            "published_at",
-            "id",
-            sqlite_where=text("pubstatus <> 'usable'"),
-            postgresql_where=text("pubstatus <> 'usable'"),
-        ),
-        Index(
-            "ix_stories_embargo_due",
-            "embargoed_until",
-            sqlite_where=text("released_at IS NULL"),
-            postgresql_where=text("released_at IS NULL"),
-        ),
-        Index(
-            "ix_stories_expiry_due",
-            "expires_at",
-            sqlite_where=text("expired_at IS NULL"),
-            postgresql_where=text("expired_at IS NULL"),
-        ),
+        partial_index("ix_stories_withdrawn", "published_at", "id", where="pubstatus <> 'usable'"),
+        partial_index("ix_stories_embargo_due", "embargoed_until", where="released_at IS NULL"),
+        partial_index("ix_stories_expiry_due", "expires_at", where="expired_at IS NULL"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

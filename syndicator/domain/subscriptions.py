@@ -6,10 +6,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from syndicator.domain.base import Base, choice
+from syndicator.domain.base import Base, choice, partial_index
 from syndicator.domain.publishers import Publisher
 
 
@@ -61,24 +61,9 @@ class Subscription(Base):
         # INSERT … SELECT of what an event owes reads exactly this.
         Index("ix_subscriptions_owed", "feed", "state"),
         Index("ix_subscriptions_publisher", "publisher_id"),
-        Index(
-            "ix_subscriptions_resting",
-            "resting_until",
-            sqlite_where=text("resting_until IS NOT NULL"),
-            postgresql_where=text("resting_until IS NOT NULL"),
-        ),
-        Index(
-            "ix_subscriptions_callback_host",
-            "callback_host",
-            sqlite_where=text("callback_host IS NOT NULL"),
-            postgresql_where=text("callback_host IS NOT NULL"),
-        ),
-        Index(
-            "ix_subscriptions_token",
-            "token_id",
-            sqlite_where=text("token_id IS NOT NULL"),
-            postgresql_where=text("token_id IS NOT NULL"),
-        ),
+        partial_index("ix_subscriptions_resting", "resting_until", where="resting_until IS NOT NULL"),
+        partial_index("ix_subscriptions_callback_host", "callback_host", where="callback_host IS NOT NULL"),
+        partial_index("ix_subscriptions_token", "token_id", where="token_id IS NOT NULL"),
         UniqueConstraint("websub_key"),
     )
 
@@ -128,12 +113,7 @@ class Trial(Base):
     __tablename__ = "trials"
     __table_args__ = (
         Index("ix_trials_subscription", "subscription_id", "id"),
-        Index(
-            "ix_trials_due",
-            "due_at",
-            sqlite_where=text("due_at IS NOT NULL"),
-            postgresql_where=text("due_at IS NOT NULL"),
-        ),
+        partial_index("ix_trials_due", "due_at", where="due_at IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

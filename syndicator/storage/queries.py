@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.domain.base import Base, Counter
@@ -18,6 +18,9 @@ from syndicator.domain.deliveries import Delivery
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.stories import Event, Source, SourceKind, Story, StoryVersion
 from syndicator.errors import NotFound, StoryNotFound
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 
 def next_value(session: Session, counter: str) -> int:
@@ -38,7 +41,11 @@ def lock_rows(session: Session, rows: Select[Any]) -> None:
 
 def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
     """Return an INSERT of this database's own, which can say what to do about a row that is there already."""
-    return sqlite.insert(table) if session.get_bind().dialect.name == "sqlite" else postgresql.insert(table)
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # 2 MiB that nobody else needs
+
+    return postgresql.insert(table)
 
 
 def insert_once(session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
