@@ -98,7 +98,8 @@ class Sender:
         except AddressRefused:
             self._finished.append((key, Answer(status=0, error="address-refused")))
             return
-        job = _Job(key, checked, request, [_header_line(name, value) for name, value in request.headers])
+        _header_lines(request)  # raises ValueError now, and not when its turn has come
+        job = _Job(key, checked, request)
         host = self._hosts.get(checked.host) or _Host(checked.host)
         if not urgent and (len(host.waiting) >= max(self._backlog // 8, self.room() // 2) or self._slow_queue_is_full(host)):
             self._finished.append((key, Answer(status=0, error="busy")))
@@ -339,7 +340,6 @@ class _Job(NamedTuple):
     key: int
     checked: CheckedUrl
     request: Request
-    header_lines: list[bytes]
 
 
 @dataclass(slots=True, eq=False)
@@ -347,7 +347,7 @@ class _Host:
     """What waits for one host, the `urgent` ones first, and how many connections it has. `lined_up`: it stands in a lane."""
 
     name: str
-    waiting: deque[_Job] = field(default_factory=deque)
+    waiting: list[_Job] = field(default_factory=list)  # few, and an empty deque is larger than a few
     urgent: int = 0
     active: int = 0
     lined_up: bool = False
@@ -358,12 +358,12 @@ class _Host:
 
     def next(self) -> _Job:
         self.urgent = max(self.urgent - 1, 0)
-        return self.waiting.popleft()
+        return self.waiting.pop(0)
 
     def remove(self, keys: Collection[int]) -> list[_Job]:
         """Take out what goes by one of `keys`."""
-        jobs = list(self.waiting)
-        self.waiting = deque(job for job in jobs if job.key not in keys)
+        jobs = self.waiting
+        self.waiting = [job for job in jobs if job.key not in keys]
         self.urgent = sum(job.key not in keys for job in jobs[: self.urgent])
         return [job for job in jobs if job.key in keys]
 
@@ -429,7 +429,7 @@ class _Wire:
         """Get ready to send `job`."""
         self.job = job
         self.curl.setopt(pycurl.URL, job.checked.url)
-        self.curl.setopt(pycurl.HTTPHEADER, [b"Expect:", *job.header_lines])
+        self.curl.setopt(pycurl.HTTPHEADER, [b"Expect:", *_header_lines(job.request)])
         if job.request.method == "POST":
             self.curl.setopt(pycurl.POST, 1)
             self.curl.setopt(pycurl.POSTFIELDS, job.request.body)
@@ -499,11 +499,11 @@ class _Wire:
         return 0 if self._received_bytes > self._border.rules.max_answer_bytes else None
 
 
-def _header_line(name: str, value: str) -> bytes:
-    line = f"{name}: {value}".encode("latin-1")
-    if CONTROL.search(line):
-        raise ValueError(f"header {name!r} holds a control character")
-    return line
+def _header_lines(request: Request) -> list[bytes]:
+    lines = [f"{name}: {value}".encode("latin-1") for name, value in request.headers]
+    if any(map(CONTROL.search, lines)):
+        raise ValueError("a header holds a control character")
+    return lines
 
 
 def _read_headers(lines: list[bytes]) -> dict[str, str]:
