@@ -15,6 +15,8 @@
     │   ├── StoryKilled
     │   └── StillRunning       the same request is being carried out just now
     ├── NotReady               what was asked for is being made; asking again soon will help
+    ├── StorageAway            the database or the disk does not do its part just now; nothing was half done
+    │   └── StorageFull        because there is no room
     ├── TooManyRequests        more was asked than the settings allow; says when to come back
     ├── AccessDenied           the gate said no; `decision` says why
     ├── TooManyTries           somebody guesses, or asks for too many letters; `wait_seconds` says how long to wait
@@ -134,6 +136,21 @@ class NotReady(SyndicatorError):
     """What was asked for is being made."""
 
     retry_after_seconds = 5
+
+
+class StorageAway(SyndicatorError):
+    """The database or the disk does not do its part just now."""
+
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__("what this needs cannot be read or stored just now; please come back")
+
+
+class StorageFull(StorageAway):
+    """There is no room to store anything."""
+
+    retry_after_seconds = 60
 
 
 class TooManyRequests(SyndicatorError):

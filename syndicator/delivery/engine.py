@@ -21,8 +21,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from time import CLOCK_BOOTTIME, clock_gettime
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
 from syndicator.delivery.errands import Errand, Errands
@@ -49,7 +48,7 @@ from syndicator.house import House
 from syndicator.operations.mirror import on_many_machines, shown_everywhere
 from syndicator.operations.render_feeds import NotRendered, render_feeds, stale_feeds
 from syndicator.operations.tallies import add_tallies, attempt_counts
-from syndicator.storage.engine import reading
+from syndicator.storage.engine import passing, reading
 from syndicator.storage.queries import last_value
 
 log = logging.getLogger(__name__)
@@ -301,7 +300,7 @@ class Engine:
         try:
             done = render_feeds(self.house, [name])
         except Exception as error:
-            if _passing(error):
+            if passing(error):
                 raise
             if not isinstance(error, NotRendered):  # that has been logged
                 log.exception("feed documents not rendered feed=%s", name)
@@ -365,7 +364,7 @@ class Engine:
             with reading(self.house.sessions) as session:
                 return load_parcels(session, self.house, ids, at=at)
         except Exception as error:
-            if _passing(error):
+            if passing(error):
                 raise
             if len(ids) > 1:
                 return Load.joined([self._load([delivery_id], at) for delivery_id in ids])
@@ -444,7 +443,7 @@ class Engine:
             with self.house.sessions.begin() as session:
                 kind.settle(session, self.house, done, at=at)
         except Exception as error:
-            if _passing(error):
+            if passing(error):
                 raise
             if len(done) > 1:
                 for errand in done:
@@ -478,7 +477,7 @@ class Engine:
                 spread = {result.delivery_id: self.chance() for result in results}
                 given_up = settle(session, self.house, results, worker=self.worker, at=at, spread=spread)
         except Exception as error:
-            if _passing(error):
+            if passing(error):
                 raise
             if len(results) > 1:
                 for result in results:
@@ -503,13 +502,6 @@ class Engine:
             answer.status,
             answer.duration_ms,
         )
-
-
-def _passing(error: Exception) -> bool:
-    """Whether the same may succeed later: the database is away, busy, full, or broke a deadlock; all else is about the rows."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
-    return isinstance(error, PoolTimeout)
 
 
 def _word(error: SQLAlchemyError) -> str:

@@ -8,15 +8,19 @@ statement time.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 BUSY_TIMEOUT_SECONDS = 30
+POSTGRESQL_DISK_FULL = "53100"
 CACHED_STATEMENTS = 64  # prepared ones, of a connection: one that names hundreds of rows holds up to 130 KB
 
 
@@ -66,3 +70,20 @@ def reading(sessions: sessionmaker[Session]) -> Session:
     session = sessions()
     session.connection(execution_options={"reads_only": True})
     return session
+
+
+def passing(error: Exception) -> bool:
+    """Whether the same may succeed later: the database is away, busy, full, or broke a deadlock; all else is about the rows."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError | InternalError)
+    return isinstance(error, PoolTimeout)
+
+
+def out_of_room(error: Exception) -> bool:
+    """Whether `error`, of the database or of the operating system, says that the disk is full."""
+    origin = error.orig if isinstance(error, DBAPIError) else error
+    return (
+        getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(origin, "sqlstate", None) == POSTGRESQL_DISK_FULL
+        or getattr(origin, "errno", None) in {errno.ENOSPC, errno.EDQUOT}
+    )

@@ -34,9 +34,12 @@ def next_value(session: Session, counter: str) -> int:
 
 
 def lock_rows(session: Session, rows: Select[Any]) -> None:
-    """Keep others from changing `rows` until the transaction ends. SQLite has one writer at a time, who need not ask."""
+    """Keep others from changing `rows` until the transaction ends. SQLite has one writer at a time, who need not ask.
+
+    Others may still refer to the rows: whoever owes a delivery would else wait for a worker that waits for what it supersedes.
+    """
     if session.get_bind().dialect.name != "sqlite":
-        session.execute(rows.with_for_update()).all()
+        session.execute(rows.with_for_update(key_share=True)).all()
 
 
 def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:

@@ -75,7 +75,7 @@ class Meter:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, SLOTS * SLOT.size)
+        os.posix_fallocate(self._file, 0, SLOTS * SLOT.size)  # a hole in it were a bus error, and our end, once the disk is full
         self._memory = mmap.mmap(self._file, SLOTS * SLOT.size)
         self._lock = threading.Lock()  # the file's lock is between processes
 

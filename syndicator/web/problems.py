@@ -5,12 +5,14 @@ Paths of the API, the hub and private feeds get `application/problem+json` with 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from http import HTTPStatus
 from math import ceil
 
 from flask import Flask, Response, abort, current_app, request
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from syndicator.errors import (
@@ -21,6 +23,8 @@ from syndicator.errors import (
     Malformed,
     NotFound,
     NotReady,
+    StorageAway,
+    StorageFull,
     SyndicatorError,
     TooLarge,
     TooManyRequests,
@@ -28,6 +32,7 @@ from syndicator.errors import (
 )
 from syndicator.house import House
 from syndicator.reasons import Reason
+from syndicator.storage.engine import out_of_room, passing
 
 log = logging.getLogger(__name__)
 MACHINE_PATHS = ("/v1/", "/f/", "/feeds/", "/hub", "/receipts/")
@@ -44,6 +49,7 @@ REASON_STATUS = {
     Reason.NOT_FOR_SYNDICATION: HTTPStatus.NOT_FOUND,
     Reason.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
 }
+DISK_ERRORS = {errno.EIO, errno.EROFS}
 HIDDEN = frozenset({Reason.EMBARGOED, Reason.NOT_FOR_SYNDICATION})
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"  # draft-ietf-httpapi-ratelimit-headers-10
 
@@ -65,7 +71,9 @@ def status_of(error: SyndicatorError) -> HTTPStatus:
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE
         case TooLarge():
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        case NotReady():
+        case StorageFull():
+            return HTTPStatus.INSUFFICIENT_STORAGE
+        case NotReady() | StorageAway():
             return HTTPStatus.SERVICE_UNAVAILABLE
         case InvalidRequest() | AddressRefused():
             return HTTPStatus.UNPROCESSABLE_ENTITY
@@ -105,6 +113,8 @@ def register(app: Flask) -> None:
     app.before_request(_refuse_null)
     app.register_error_handler(SyndicatorError, _our_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(SQLAlchemyError, _storage_error)
+    app.register_error_handler(OSError, _storage_error)
     app.register_error_handler(Exception, _bug)
 
 
@@ -158,6 +168,18 @@ def _http_error(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             answer.headers[name] = value
+    return answer
+
+
+def _storage_error(error: Exception) -> Response:
+    """A database that is away, or a disk that is full or failing, is no fault of the request, and passes."""
+    if out_of_room(error):
+        answer = _our_error(StorageFull())
+    elif passing(error) or getattr(error, "errno", None) in DISK_ERRORS:
+        answer = _our_error(StorageAway())
+    else:
+        return _bug(error)
+    log.error("storage not usable path=%s error=%s", request.path, type(getattr(error, "orig", error)).__name__)
     return answer
 
 
