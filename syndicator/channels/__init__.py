@@ -95,6 +95,11 @@ class Answer:
     error: str = ""
     duration_ms: int = 0
 
+    @property
+    def tried(self) -> bool:
+        """Whether the request left: the sender may have had no room for it, or have been told to stop."""
+        return self.error not in {"busy", "not-started"}
+
 
 class PostChannel(Protocol):
     """Webhook and WebSub."""

@@ -64,7 +64,6 @@ BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
 ERRANDS: tuple[Errands, ...] = (HubRequests(), Trials())
 NOT_MADE = Deferred("not-made")
-UNTRIED = {"busy", "not-started"}  # what the sender says of requests that did not leave
 
 
 def ticks() -> float:
@@ -204,7 +203,7 @@ class Engine:
         if self.talkers.in_flight and not self.sender.in_flight:
             self.talks += self.talkers.finished(seconds)
             seconds = 0.0
-        self.sender.unrecorded = sum(answer.error not in UNTRIED for _, answer in self.answers)
+        self.sender.unrecorded = sum(answer.tried for _, answer in self.answers)
         self.answers += self.sender.pump(min(seconds, 0.02) if self.talkers.in_flight else seconds)
         self.talks += self.talkers.finished()
 
@@ -290,9 +289,8 @@ class Engine:
             stale: Sequence[str] = [name for name in known if self.spoilt.get(name, 0.0) <= now]
             if self.pace is not None:
                 stale, seq = self.pace.choose(session, stale, seq)
-        in_own_order = sorted(
-            stale, key=lambda _: self.chance()
-        )  # several workers begin with different feeds, and share the work
+        # Each worker begins with a feed of its own choice, so that several share the work.
+        in_own_order = sorted(stale, key=lambda _: self.chance())
         rendered = sum(map(self._render_feed, in_own_order))
         return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), rendered
 
@@ -416,7 +414,7 @@ class Engine:
         held_back = [parcel for parcel, answer in ours if answer.error == "not-started"]
         held_back += [self.under_way[talk.key] for talk in talks if talk.outcome is None and talk.key in self.under_way]
         self._give_back(held_back, None)
-        tried = [(parcel, answer) for parcel, answer in ours if answer.error not in UNTRIED]
+        tried = [(parcel, answer) for parcel, answer in ours if answer.tried]
         results = [self._judge(parcel, answer, at) for parcel, answer in tried]
         results += [
             Result(talk.key, talk.outcome, Answer(status=0, duration_ms=talk.duration_ms))
@@ -434,7 +432,7 @@ class Engine:
                 self._settle_errands(kind, done, at)
         for key, _ in answers:
             del self.carrying[key]
-        if any(answer.error not in UNTRIED for _, answer in answers):
+        if any(answer.tried for _, answer in answers):
             self.judged = dict.fromkeys(self.judged, 0.0)  # a subscription may have ended; nothing more leaves to it
 
     def _settle_errands(self, kind: Errands, done: Sequence[tuple[Errand, Answer]], at: datetime) -> None:

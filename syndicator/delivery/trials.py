@@ -32,7 +32,6 @@ from syndicator.operations.try_out import finish
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 LOOKED_AT = 10  # so many of the newest stories that a callback had, for one that it may still have
-NOT_SENT = {"busy", "not-started"}
 POSTED = Subscription.channel.in_([channel for channel in ChannelKind if not channel.converses])
 
 
@@ -60,7 +59,7 @@ class Trials:
             test = session.get(Trial, errand.row_id, with_for_update=True)
             if test is None or test.due_at is None:
                 continue
-            if answer.error in NOT_SENT:
+            if not answer.tried:
                 test.due_at = at
                 continue
             outcome = read_answer(answer, at)
