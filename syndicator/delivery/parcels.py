@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from syndicator.access import GRANTED, Decision, Purpose, decide, decide_story, embargoed, viewer_of
+from syndicator.access import GRANTED, Decision, Purpose, decide, decide_feed, decide_story, embargoed, viewer_of
 from syndicator.channels import Parcel
 from syndicator.domain.agreements import Grant
-from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, Lane, delivery_uid
+from syndicator.domain.deliveries import LANE_ORDER, OWED, TOPIC_LANE, Delivery, Lane, delivery_uid
 from syndicator.domain.publishers import Publisher
 from syndicator.domain.stories import Event, Rights, Story, StoryVersion
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations.agreements import grants_of
-from syndicator.operations.backfill import state_is_owed
 from syndicator.operations.entries import entry_of, feed_of
 from syndicator.operations.render_feeds import read_feed
 from syndicator.operations.unsubscribe import unsubscribe_url
@@ -143,7 +142,8 @@ def _standing_grants(
     """
     stories = {each.story_id: each.event.story for each in deliveries}
     special = {key for key, story in stories.items() if story.rights is not Rights.FREE or embargoed(story, at)}
-    holders = {each.publisher_id for each in deliveries if each.story_id in special and each.publisher_id is not None}
+    asked = [each for each in deliveries if each.story_id in special or each.lane == TOPIC_LANE]
+    holders = {each.publisher_id for each in asked if each.publisher_id is not None}
     found = grants_of(session, house.catalogue, holders, at=at) if holders else {}
     return {holder: tuple(grant for grant in grants if grant.quota is None) for holder, grants in found.items()}
 
@@ -165,7 +165,7 @@ class _Contents:
 
     def frame(self, owed: _Owed, entry: Entry) -> Feed | None:
         """Just what changed, or for a new subscriber the whole topic as it stands."""
-        whole = state_is_owed(owed.channel, owed.lane)
+        whole = owed.lane == TOPIC_LANE
         key = (owed.feed, 0 if whole else owed.event_seq)
         if key not in self._frames:
             definition = self.house.catalogue.find(owed.feed)
@@ -192,13 +192,15 @@ def _paused(owed: _Owed) -> bool:
 
 
 def _judge(owed: _Owed, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
-    """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it."""
+    """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it. Of a
+    topic as it stands, the feed is judged: it holds what may be read now, whatever became of the story that it was owed for."""
     if owed.event.type.withdraws:
         return GRANTED
+    definition = house.catalogue.find(owed.feed) if owed.lane == TOPIC_LANE else None
     if owed.publisher is None:
-        return decide_story(story, at)
+        return GRANTED if definition else decide_story(story, at)
     viewer = viewer_of(owed.publisher, house.config.license.version, grants=grants.get(owed.publisher.id, ()))
-    return decide(viewer, story, Purpose.TAKE, at)
+    return decide_feed(viewer, definition, at) if definition else decide(viewer, story, Purpose.TAKE, at)
 
 
 def _parcel(owed: _Owed, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:

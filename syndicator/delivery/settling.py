@@ -30,7 +30,7 @@ RESTS_AFTER = 8
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=15)
 TELL_AFTER_TRIES = 4
 ATTEMPTS = cast("Table", Attempt.__table__)  # many rows are inserted, and none of them needed as an object
-PATIENT = (LANE_ORDER[Lane.ORDINARY], LANE_ORDER[Lane.BACKFILL])  # the lanes that wait while an endpoint rests
+PATIENT = [LANE_ORDER[lane] for lane in (Lane.ORDINARY, Lane.BACKFILL, Lane.TOPIC)]  # the lanes that wait while an endpoint rests
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,11 @@ class Lane(StrEnum):
     URGENT = "urgent"
     ORDINARY = "ordinary"
     BACKFILL = "backfill"
+    TOPIC = "topic"  # not one event, but a WebSub topic as it stands (see operations/backfill.py)
 
 
-LANE_ORDER = {Lane.URGENT: 0, Lane.ORDINARY: 1, Lane.BACKFILL: 2}
+LANE_ORDER = {Lane.URGENT: 0, Lane.ORDINARY: 1, Lane.BACKFILL: 2, Lane.TOPIC: 3}
+TOPIC_LANE = LANE_ORDER[Lane.TOPIC]
 SPREAD_SECONDS = 12.0  # no second of it sees more than a tenth of a crowd
 DIGEST_LANE = 9  # waits for the subscriber's hour and leaves in one letter with others (delivery/digests.py)
 

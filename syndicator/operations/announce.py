@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from syndicator.access import embargoed
 from syndicator.catalogue import Catalogue
 from syndicator.domain.agreements import Agreement
-from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, Delivery, DeliveryState, Lane
+from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, TOPIC_LANE, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry, FeedState, selects
 from syndicator.domain.publishers import Publisher, PublisherState
 from syndicator.domain.stories import Event, EventType, PubStatus, Story, StoryVersion
@@ -189,6 +189,7 @@ def _supersede(session: Session, event: Event, at: datetime) -> None:
             Delivery.story_id == event.story_id,
             Delivery.event_seq < event.seq,
             Delivery.state == OWED,
+            Delivery.lane != TOPIC_LANE,
             or_(Delivery.claimed_until.is_(None), Delivery.claimed_until <= at),
             also.exists(),
         )

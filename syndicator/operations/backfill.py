@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, and_, func, insert, literal, null, or_, select, update
+from sqlalchemy import Select, and_, case, func, insert, literal, null, or_, select, update
 from sqlalchemy.orm import Session
 
-from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, Delivery, DeliveryState, Lane
+from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, TOPIC_LANE, Delivery, DeliveryState, Lane
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.stories import Event, EventType, Story
-from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
+from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict
 from syndicator.operations import audit
 from syndicator.storage.queries import of_events, overtaken
@@ -72,14 +72,9 @@ def owe_state(session: Session, subscription: Subscription, *, at: datetime) -> 
     delivery = session.scalars(owed).one_or_none() or Delivery(
         subscription_id=subscription.id, event_seq=event.seq, story_id=event.story_id, created_at=at
     )
-    delivery.version_number, delivery.lane = event.version_number, BACKFILL
+    delivery.version_number, delivery.lane = event.version_number, TOPIC_LANE
     delivery.state, delivery.next_attempt_at, delivery.settled_at, delivery.attempt_count = DeliveryState.OWED, at, None, 0
     session.add(delivery)
-
-
-def state_is_owed(channel: ChannelKind, lane: int) -> bool:
-    """Whether a delivery of `lane` is not one event but a WebSub topic as it stands (see `owe_state`)."""
-    return channel is ChannelKind.WEBSUB and lane == BACKFILL
 
 
 def owe_newest(
@@ -121,7 +116,8 @@ def _owe(session: Session, subscription: Subscription, seqs: Sequence[int], at: 
     again = (
         update(Delivery)
         .where(Delivery.subscription_id == subscription.id, of_events(seqs), Delivery.state.in_(MISSED))
-        .values(state=DeliveryState.OWED, next_attempt_at=due, settled_at=None, attempt_count=0, lane=lane)
+        .values(state=DeliveryState.OWED, next_attempt_at=due, settled_at=None, attempt_count=0)
+        .values(lane=case((Delivery.lane == TOPIC_LANE, TOPIC_LANE), else_=lane))
         .returning(Delivery.id)
     )
     reopened = len(session.scalars(again, execution_options=KEEP).all())

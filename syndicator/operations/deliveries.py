@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from syndicator.domain.deliveries import GIVEN_UP, Attempt, Delivery, DeliveryState
+from syndicator.domain.deliveries import GIVEN_UP, LANE_ORDER, Attempt, Delivery, DeliveryState, Lane
 from syndicator.domain.stories import Event, EventType, Story, StoryVersion
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
@@ -17,6 +17,7 @@ from syndicator.operations import audit
 from syndicator.storage.queries import of_events
 
 REPLAYED_AT_ONCE = 10_000
+ORDINARY, BACKFILL = LANE_ORDER[Lane.ORDINARY], LANE_ORDER[Lane.BACKFILL]
 NEWER = "a newer version of the story has been sent or is owed; replay that one"
 _STORY = joinedload(Delivery.event).joinedload(Event.story)
 WHOLE = (joinedload(Delivery.subscription), _STORY)
@@ -176,7 +177,11 @@ def replay_many(
     if since is not None:
         wanted = wanted.where(Delivery.settled_at >= since)
     owed = {"state": DeliveryState.OWED, "next_attempt_at": at, "settled_at": None, "attempt_count": 0, "last_reason": "replayed"}
-    again = update(Delivery).where(Delivery.id.in_(wanted)).values(**owed, lane=case((Delivery.lane == 0, 0), else_=2))
+    again = (
+        update(Delivery)
+        .where(Delivery.id.in_(wanted))
+        .values(**owed, lane=case((Delivery.lane == ORDINARY, BACKFILL), else_=Delivery.lane))
+    )
     replayed = session.scalars(again.returning(Delivery.id), execution_options={"synchronize_session": False}).all()
     audit.record(
         session, actor, "delivery.replay-many", str(subscription_id or "all"), at=at, state=state.value, count=len(replayed)

@@ -142,6 +142,10 @@ def _require_room(session: Session, house: House, host: str, key: str) -> None:
         raise TooManyRequests(FULL_SECONDS, "subscriptions of one callback host")
 
 
+def _lapsed(subscription: Subscription, at: datetime) -> bool:
+    return subscription.lease_until is not None and subscription.lease_until <= at
+
+
 def websub_key(topic: str, callback: str) -> str:
     """The identity of a WebSub subscription: topic and callback, query included (5.1)."""
     return hashlib.sha256(f"{topic}\n{callback}".encode()).hexdigest()
@@ -160,7 +164,8 @@ def settle_hub_request(session: Session, house: House, request: HubRequest, *, a
     if topic is None:
         request.mode, request.reason, request.attempts, request.next_attempt_at = "denied", Reason.UNKNOWN_FEED.words, 0, at
         return
-    fresh = subscription is None or subscription.state is not SubscriptionState.ACTIVE
+    # One whose lease is over is owed nothing, also before the timetable has ended it: what it missed comes with the topic.
+    fresh = subscription is None or subscription.state is not SubscriptionState.ACTIVE or _lapsed(subscription, at)
     if subscription is None:
         subscription = Subscription(
             public_id=new_id("sub_"), channel=ChannelKind.WEBSUB, created_at=at, websub_key=request.websub_key

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from syndicator.domain.base import Base, Counter
-from syndicator.domain.deliveries import Delivery
+from syndicator.domain.deliveries import TOPIC_LANE, Delivery
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.stories import Event, Source, SourceKind, Story, StoryVersion
 from syndicator.errors import NotFound, StoryNotFound
@@ -185,14 +185,12 @@ def of_events(seqs: Sequence[int]) -> ColumnElement[bool]:
 
 
 def overtaken() -> ColumnElement[bool]:
-    """The condition that something newer about the same story is, or was, owed to the same subscription as a Delivery."""
+    """The condition that something newer about the same story is, or was, owed to the same subscription as a Delivery; never true
+    of a topic as it stands, which is read when it is sent."""
     newer = aliased(Delivery)
-    return (
-        select(newer.id)
-        .where(
-            newer.subscription_id == Delivery.subscription_id,
-            newer.story_id == Delivery.story_id,
-            newer.event_seq > Delivery.event_seq,
-        )
-        .exists()
+    later = select(newer.id).where(
+        newer.subscription_id == Delivery.subscription_id,
+        newer.story_id == Delivery.story_id,
+        newer.event_seq > Delivery.event_seq,
     )
+    return and_(Delivery.lane != TOPIC_LANE, later.exists())

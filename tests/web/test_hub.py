@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from syndicator.domain.publishers import PublisherState
 from syndicator.domain.subscriptions import HubRequest, Subscription, SubscriptionState
 from syndicator.operations import keep_time
+from syndicator.operations.subscriptions import pause, resume
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
@@ -187,3 +189,63 @@ def test_one_host_is_asked_to_verify_ten_times_a_minute_at_most(client: FlaskCli
         engine.drain_due()
         assert len({request.target.partition("?")[0] for request in reader.received}) == 25
     engine.close()
+
+
+def test_whoever_renews_when_the_lease_is_over_gets_what_came_in_between(
+    client: FlaskClient, desk: Desk, clock: HandClock
+) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url, lease_seconds="1"))
+        engine.drain_due()
+        clock.advance(timedelta(seconds=desk.house.config.websub.min_lease_seconds))
+        story = desk.publish().story  # the timetable has not ended the lease yet
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        assert [request.method for request in reader.received] == ["GET", "GET", "POST"]
+        assert story.uri.encode() in reader.received[-1].body
+    engine.close()
+
+
+def test_what_a_callback_missed_is_caught_up_story_by_story(client: FlaskClient, desk: Desk) -> None:
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        change(desk, pause)
+        stories = [desk.publish(external_id=f"story-{number}").story for number in range(3)]
+        change(desk, resume)
+        engine.drain_due()
+        bodies = [request.body for request in reader.received if request.method == "POST"]
+    engine.close()
+    assert [body.count(b"</entry>") for body in bodies] == [1, 1, 1]
+    assert {story.uri for story in stories} == {story.uri for story in stories for body in bodies if story.uri.encode() in body}
+
+
+@pytest.mark.parametrize("fate", ["updated", "killed"])
+def test_a_new_subscriber_gets_the_topic_whatever_becomes_of_its_newest_story_meanwhile(
+    client: FlaskClient, desk: Desk, clock: HandClock, fate: str
+) -> None:
+    older = desk.publish(external_id="older").story
+    newest = desk.publish(external_id="newest").story
+    engine = create_engine(desk.house)
+    ready: list[bool] = []
+    with Receiver(lambda request: echo(request) if ready or request.method == "GET" else Reply(status=500)) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        if fate == "updated":
+            desk.publish(external_id="newest", headline="Newer words")
+        else:
+            desk.kill(newest)
+        ready.append(True)
+        clock.advance(timedelta(hours=1))
+        engine.drain_due()
+        assert any(older.uri.encode() in request.body for request in reader.received[2:])
+    engine.close()
+
+
+def change(desk: Desk, verb: Callable[..., None]) -> None:
+    """Pause or resume the only subscription."""
+    with desk.house.sessions.begin() as session:
+        reason = {"reason": "holiday"} if verb is pause else {}
+        verb(session, session.scalars(select(Subscription)).one(), actor="test", at=desk.house.clock(), **reason)
