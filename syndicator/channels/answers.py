@@ -45,6 +45,11 @@ def in_words(reason: str) -> str:
     return f"it answered with status {status[1]}" if status else WORDS.get(reason, reason)
 
 
+def least_wait_seconds(error: str) -> float | None:
+    """Return how long to wait at least after `error`: who answers too late has too much to do."""
+    return OVERLOAD_WAIT_SECONDS if error == "timeout" else None
+
+
 def retry_after_seconds(value: str, at: datetime) -> float | None:
     """Read a Retry-After header (RFC 9110, 10.2.3), seconds or a date; at most a day, None when it is neither."""
     if re.fullmatch(r"[0-9]+", value):
@@ -59,9 +64,8 @@ def retry_after_seconds(value: str, at: datetime) -> float | None:
 
 def _wait_seconds(answer: Answer, at: datetime) -> float | None:
     asked = retry_after_seconds(answer.headers.get("retry-after", ""), at) if answer.status in {429, 502, 503, 504} else None
-    if answer.error == "timeout" or answer.status in {429, 503}:
-        return max(asked or 0.0, OVERLOAD_WAIT_SECONDS)
-    return asked
+    least = OVERLOAD_WAIT_SECONDS if answer.status in {429, 503} else least_wait_seconds(answer.error)
+    return max(asked or 0.0, least) if least else asked
 
 
 def _reason(answer: Answer) -> str:

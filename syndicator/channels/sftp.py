@@ -21,6 +21,7 @@ from paramiko.sftp import CMD_EXTENDED
 
 from syndicator.border import SSH_PORT, Border
 from syndicator.channels import Accepted, Deferred, Outcome, Parcel
+from syndicator.channels.answers import least_wait_seconds
 from syndicator.channels.options import HostKey, SftpOptions, fingerprint, read_host_keys
 from syndicator.domain.stories import slug_of
 from syndicator.errors import AddressRefused, FetchFailed, InvalidRequest
@@ -84,7 +85,8 @@ class Sftp:
         except FAILURES as error:
             if isinstance(error, HostKeyChanged):
                 log.error("alarm: host key changed delivery=%s host=%s shown=%s", parcel.uid, self.party(parcel), error.shown)
-            return Deferred(told(error, options), needs_person=isinstance(error, HostKeyChanged))
+            why = told(error, options)
+            return Deferred(why, least_wait_seconds(why), needs_person=isinstance(error, HostKeyChanged))
         where = "the folder that the user is let into" if options.folder == "." else options.folder
         return Accepted(f"the file {name} ({len(content):,} bytes) was written whole into {where}")
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Parcel, Refused
-from syndicator.channels.answers import read_answer
+from syndicator.channels.answers import least_wait_seconds, read_answer
 from syndicator.channels.options import WordPressOptions
 from syndicator.domain.stories import label_key, slug_of
 from syndicator.errors import AddressRefused, FetchFailed
@@ -116,7 +116,7 @@ class Site:
         except AddressRefused as error:
             raise Trouble(Deferred("address-refused")) from error
         except FetchFailed as error:
-            raise Trouble(Deferred(error.why)) from error
+            raise Trouble(Deferred(error.why, least_wait_seconds(error.why))) from error
         return self._read(answer)
 
     def _read(self, answer: Fetched) -> Any:

@@ -6,11 +6,13 @@ in the engine's lanes and never wait. Claims lapse and are settled as the engine
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
+from time import monotonic
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -25,8 +27,10 @@ from syndicator.domain.deliveries import DIGEST_LANE, OWED, Delivery
 from syndicator.domain.subscriptions import Subscription
 from syndicator.house import House
 from syndicator.operations.render_feeds import NotRendered, render_stale
+from syndicator.operations.tallies import add_tallies, attempt_counts
 from syndicator.storage.engine import reading
 
+log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=5)
 STORIES = 200  # in one letter; what is left over comes in the next
 LETTERS = 500  # in one run
@@ -57,21 +61,37 @@ class Digests:
         with reading(self.house.sessions) as session:
             load = load_parcels(session, self.house, ids, at=at)
         parcels = sorted(load.parcels, key=lambda parcel: parcel.seq)
+        started = monotonic()
         outcome = self._carry(parcels) if parcels else None
-        results = [Result(parcel.delivery_id, outcome, Answer(status=0)) for parcel in parcels if outcome]
+        answer = Answer(status=0, duration_ms=int((monotonic() - started) * 1000))
+        results = [Result(parcel.delivery_id, outcome, answer) for parcel in parcels if outcome]
         results += [Result(delivery_id, Deferred("not-made"), Answer(status=0)) for delivery_id in load.unmade]
         with self.house.sessions.begin() as session:
             cancel(session, load.refused, worker=worker, at=at)
             park(session, load.paused, worker=worker)
             settle(session, self.house, results, worker=worker, at=at, spread={})
-        return 1 if outcome is not None else 0
+            if outcome is not None:
+                add_tallies(session, attempt_counts("email", type(outcome).__name__.lower(), answer.duration_ms / 1000))
+        if outcome is None:
+            return 0
+        log.info(
+            "attempt delivery=%s channel=email outcome=%s status=0 ms=%s stories=%s",
+            _uid(parcels),
+            outcome.reason if isinstance(outcome, Deferred) else type(outcome).__name__.lower(),
+            answer.duration_ms,
+            len(parcels),
+        )
+        return 1
 
     def _carry(self, parcels: Sequence[Parcel]) -> Outcome:
         first = parcels[0]
         feed = self.house.catalogue.find(first.subscribed)
         title = f"{self.house.config.site.name}, {feed.title if feed else first.subscribed}"
-        letter = digest_letter(self.house.config, parcels, title, first.uid.replace("dlv_", "dgt_", 1))
-        return self.email.carry(letter, first.endpoint)
+        return self.email.carry(digest_letter(self.house.config, parcels, title, _uid(parcels)), first.endpoint)
+
+
+def _uid(parcels: Sequence[Parcel]) -> str:
+    return parcels[0].uid.replace("dlv_", "dgt_", 1)
 
 
 def _set_next_hours(session: Session, at: datetime) -> None:

@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from syndicator.channels import Deferred, Outcome
+from syndicator.channels.answers import OVERLOAD_WAIT_SECONDS
 
 log = logging.getLogger(__name__)
 WAITING_PER_PARTY = 32
@@ -143,7 +144,7 @@ class Talkers:
         for talk in [talk for talk in self._held.values() if now - talk.started > self._seconds]:
             log.warning("conversation outlasts its time key=%s party=%s", talk.key, talk.party)
             self._late[talk.party] = self._held.pop(talk.party)
-            self._answer(talk, Deferred("timeout"))
+            self._answer(talk, Deferred("timeout", OVERLOAD_WAIT_SECONDS))
             for waiting in self._waiting.pop(talk.party, ()):
                 waiting.busy = True
                 self._back.append(waiting)

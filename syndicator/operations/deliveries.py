@@ -110,11 +110,13 @@ def replay_given_up(session: Session, *, since: datetime, subscription_id: int |
     )
     if subscription_id is not None:
         left = left.where(Delivery.subscription_id == subscription_id)
-    refused = {
-        NEWER if state is SubscriptionState.ACTIVE else f"its subscription is {state.value}; resume it first": count
-        for state, count in session.execute(left)
-    }
+    refused = {NEWER if state is SubscriptionState.ACTIVE else not_active(state): count for state, count in session.execute(left)}
     return Replayed(owed, refused)
+
+
+def not_active(state: SubscriptionState) -> str:
+    """Say why nothing more is sent to a subscription of this state."""
+    return "its subscription has ended" if state is SubscriptionState.ENDED else "its subscription is paused; resume it first"
 
 
 def _owe_again(session: Session, delivery: Delivery, at: datetime) -> None:
@@ -124,7 +126,7 @@ def _owe_again(session: Session, delivery: Delivery, at: datetime) -> None:
     if delivery.state is DeliveryState.OWED:
         raise Conflict("this delivery is still owed; it will be sent by itself")
     if delivery.subscription.state is not SubscriptionState.ACTIVE:
-        raise Conflict(f"its subscription is {delivery.subscription.state.value}; resume it first")
+        raise Conflict(not_active(delivery.subscription.state))
     newer = select(Delivery.id).where(
         Delivery.subscription_id == delivery.subscription_id,
         Delivery.story_id == delivery.story_id,

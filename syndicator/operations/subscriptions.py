@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, case, literal, select, update
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
 from syndicator.border import Border
 from syndicator.channels.webhook import new_signing_key, new_webhook_secret, public_key_of
 from syndicator.domain.base import new_id
-from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
+from syndicator.domain.deliveries import DIGEST_LANE, OWED, Delivery, DeliveryState
 from syndicator.domain.publishers import FeedToken, Publisher
 from syndicator.domain.stories import Event, EventType
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
@@ -97,14 +97,17 @@ def pause(session: Session, subscription: Subscription, *, reason: str, actor: s
 
 
 def resume(session: Session, subscription: Subscription, *, actor: str, at: datetime) -> None:
-    """Send again: what was owed when it was paused, and the newest state of each story that it missed since it last worked.
+    """Send again: what was owed when it was paused, and the newest state of each story that it missed since it last worked; where
+    a digest is wanted, at its hour.
 
     Raises Conflict when it has ended, or was made by the address of a feed whose token has been revoked.
     """
     if subscription.token_id is not None and session.get_one(FeedToken, subscription.token_id).revoked_at is not None:
         raise Conflict("the feed's token was revoked; subscribe again with one that works")
     owed = update(Delivery).where(Delivery.subscription_id == subscription.id, Delivery.state == OWED)
-    session.execute(owed.values(next_attempt_at=at).execution_options(synchronize_session=False))
+    for_digest = and_(Delivery.lane == DIGEST_LANE, Delivery.attempt_count == 0)
+    due = case((for_digest, literal(subscription.digest_at or at, type_=Delivery.created_at.type)), else_=at)
+    session.execute(owed.values(next_attempt_at=due).execution_options(synchronize_session=False))
     if subscription.state is SubscriptionState.PAUSED:
         catch_up(session, subscription, at=at)
     subscription.failing_since, subscription.failures_in_row, subscription.resting_until = None, 0, None

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
-from syndicator.domain.deliveries import GIVEN_UP, OWED, Delivery, Tally
+from syndicator.domain.deliveries import DIGEST_LANE, GIVEN_UP, OWED, Delivery, Tally
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.domain.tallies import DailyTally
 from syndicator.storage.queries import insert_into
@@ -53,13 +53,22 @@ def attempt_counts(channel: str, outcome: str, seconds: float) -> dict[tuple[str
 
 def delivery_states(session: Session, *, at: datetime) -> dict[str, float]:
     """Count what is owed, in flight and given up, how long the oldest has been owed, and endpoints that rest. Only indexes of
-    what is not finished are read."""
+    what is not finished are read.
+
+    What waits for a subscription to be resumed is not counted; a kill, which does not wait for that, is. The oldest is none that
+    waits for the hour of a digest. An endpoint that is sent nothing any more has no breaker.
+    """
+    on_time = and_(Delivery.lane == DIGEST_LANE, Delivery.next_attempt_at > at)
     owed, in_flight, oldest = session.execute(
-        select(func.count(), func.count().filter(Delivery.claimed_until > at), func.min(Delivery.created_at))
-        .join(Subscription, Subscription.id == Delivery.subscription_id)
-        .where(Delivery.state == OWED, Subscription.state == SubscriptionState.ACTIVE)
+        select(func.count(), func.count().filter(Delivery.claimed_until > at), func.min(Delivery.created_at).filter(~on_time))
+        .select_from(Delivery)
+        .where(Delivery.state == OWED, Delivery.next_attempt_at.is_not(None))
     ).one()
-    resting = select(func.count()).select_from(Subscription).where(Subscription.resting_until.is_not(None))
+    resting = (
+        select(func.count())
+        .select_from(Subscription)
+        .where(Subscription.resting_until.is_not(None), Subscription.state == SubscriptionState.ACTIVE)
+    )
     return {
         "owed": owed,
         "in_flight": in_flight,

@@ -59,7 +59,11 @@ class _Numbers:
 
     def collect(self) -> Iterator[Metric]:
         states = delivery_states(self._session, at=self._house.clock())
-        yield GaugeMetricFamily("syndicator_deliveries_owed", "Deliveries owed to active subscriptions.", states["owed"])
+        yield GaugeMetricFamily(
+            "syndicator_deliveries_owed",
+            "Deliveries owed, but to paused subscriptions.",
+            states["owed"],
+        )
         yield GaugeMetricFamily("syndicator_deliveries_in_flight", "Deliveries claimed by a worker.", states["in_flight"])
         yield GaugeMetricFamily("syndicator_deliveries_given_up", "Deliveries that were given up.", states["given_up"])
         oldest = states["oldest_owed_seconds"]

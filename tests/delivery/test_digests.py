@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -21,6 +22,8 @@ from syndicator.domain.deliveries import Attempt
 from syndicator.domain.publishers import PublisherState
 from syndicator.domain.subscriptions import ChannelKind
 from syndicator.house import House
+from syndicator.operations.subscriptions import pause, resume
+from syndicator.operations.tallies import read_tallies
 from tests.channels.talk import Partner, partner_of
 from tests.clocks import HandClock
 from tests.exits import as_read
@@ -106,6 +109,38 @@ def test_a_digest_tried_again_is_the_same_letter(reader: Partner, mailbox: Mailb
     first, second = mailbox.raw
     assert first == second
     assert {delivery.state.value for delivery in reader.owed} == {"delivered"}
+
+
+def test_what_waited_and_what_was_missed_in_a_pause_come_in_one_letter_at_the_hour(
+    reader: Partner, mailbox: Mailbox, clock: HandClock
+) -> None:
+    reader.desk.publish(external_id="kept", headline="Kept")
+    with reader.house.sessions.begin() as session:
+        pause(session, session.merge(reader.now()), reason="holiday", actor="test", at=clock())
+    reader.desk.publish(external_id="missed", headline="Missed")
+    clock.now = SEVEN_IN_PARIS + timedelta(hours=1)
+    assert send(reader) == 0
+    with reader.house.sessions.begin() as session:
+        resume(session, session.merge(reader.now()), actor="test", at=clock())
+    assert (reader.engine.drain_due(), send(reader), mailbox.raw) == (0, 0, [])
+    clock.now = SEVEN_IN_PARIS + timedelta(days=1)
+    assert send(reader) == 1
+    [letter] = [message.as_string() for message in mailbox.messages]
+    assert "Kept" in letter
+    assert "Missed" in letter
+
+
+def test_a_digest_is_an_attempt_in_the_log_and_in_the_numbers(
+    reader: Partner, clock: HandClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(2):
+        reader.desk.publish(external_id=f"story-{number}")
+    clock.now = SEVEN_IN_PARIS
+    with caplog.at_level(logging.INFO, "syndicator.delivery.digests"):
+        send(reader)
+    assert "channel=email outcome=accepted" in caplog.text
+    with reader.house.sessions() as session:
+        assert read_tallies(session, "attempts") == {("email", "accepted"): 1}
 
 
 def test_who_was_suspended_meanwhile_gets_no_letter(reader: Partner, mailbox: Mailbox, clock: HandClock) -> None:

@@ -36,7 +36,7 @@ def test_whoever_hangs_delays_nobody_else_and_is_answered_for_when_its_time_is_o
         talkers.submit(Talk(key, f"party-{key % 7}", accept))
     back = {talk.key: talk for talk in collect(talkers, 53)}
     assert all(back[key].outcome == Accepted() for key in range(10, 60))
-    assert (back[0].outcome, back[1].busy, back[2].busy) == (Deferred("timeout"), True, True)
+    assert (back[0].outcome, back[1].busy, back[2].busy) == (Deferred("timeout", 60.0), True, True)
     talkers.submit(Talk(0, "hanging", accept))  # it has not ended yet, so nothing is done twice at once
     assert [talk.busy for talk in collect(talkers, 1)] == [True]
     release.set()

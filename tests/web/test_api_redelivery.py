@@ -17,6 +17,7 @@ from syndicator.domain.publishers import Publisher
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.operations import tidy
 from syndicator.operations.agreements import add_agreement
+from syndicator.operations.deliveries import replay_given_up
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk, later
@@ -118,8 +119,10 @@ def test_a_410_ends_the_subscription_and_its_owner_has_one_letter_about_it(desk:
         desk.publish(external_id="after")
         engine.drain_due()
         assert len(receiver.received) == 1
-    with desk.house.sessions() as session:
+    with desk.house.sessions.begin() as session:
         assert session.get_one(Subscription, subscription.id).state is SubscriptionState.ENDED
+        told = replay_given_up(session, since=desk.house.clock(), subscription_id=None, actor="test", at=desk.house.clock())
+        assert told.refused == {"its subscription has ended": 1}  # and not that somebody could resume it
         assert [letter.kind for letter in session.scalars(select(Letter))] == ["subscription-ended"]
 
 
