@@ -81,9 +81,9 @@ def story_letter(config: Config, parcel: Parcel) -> EmailMessage:
 
 def digest_letter(config: Config, parcels: Sequence[Parcel], title: str, uid: str) -> EmailMessage:
     """Return one letter that tells of all `parcels`, oldest first, each by headline, summary and link; the notice once."""
-    first = parcels[0]
+    first, last = parcels[0], parcels[-1]
     terms = cleaned(first.terms)
-    message = _envelope(config, first, f"{title} ({len(parcels)})", uid)
+    message = _envelope(config, last, f"{title} ({len(parcels)})", uid)  # dated as its newest story, not a day back
     entries = [cleaned(parcel.entry) for parcel in parcels]
     texts = [f"{title_of(entry)}\n{byline(entry, terms)}\n\n{summary_of(entry)}\n{entry.url}" for entry in entries]
     items = [

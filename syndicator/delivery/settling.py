@@ -123,6 +123,7 @@ def storable(text: str) -> str:
 def _accept(session: Session, house: House, ids: list[int], working: set[int], at: datetime) -> None:
     """Settle what was delivered, and clear the record of the subscriptions `working`, whose endpoints took it.
 
+    A kill that reaches one that is paused clears nothing: it has to be resumed still, and then what was given up before is owed.
     Most deliveries end here, so no object is made of any of them.
     """
     if not ids:
@@ -131,8 +132,9 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     settled = {"state": DeliveryState.DELIVERED, "settled_at": at, "next_attempt_at": None, "last_reason": ""}
     free = {"claimed_by": None, "claimed_until": None, "attempt_count": Delivery.attempt_count + 1}
     session.execute(done.values(**settled, **free), execution_options=KEEP)
+    active = Subscription.state == SubscriptionState.ACTIVE
     ailing = or_(Subscription.told != Told.NOTHING, Subscription.resting_until.is_not(None))
-    recovered = session.scalars(select(Subscription).where(Subscription.id.in_(working), ailing)).all()
+    recovered = session.scalars(select(Subscription).where(Subscription.id.in_(working), active, ailing)).all()
     for subscription in recovered:
         if subscription.told is not Told.NOTHING:
             tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
@@ -141,7 +143,7 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     if awake:  # what was put off while it rested goes now
         owed = update(Delivery).where(Delivery.subscription_id.in_(awake), Delivery.state == OWED, Delivery.lane.in_(PATIENT))
         session.execute(owed.where(Delivery.next_attempt_at > at).values(next_attempt_at=at), execution_options=KEEP)
-    well = update(Subscription).where(Subscription.id.in_(working))
+    well = update(Subscription).where(Subscription.id.in_(working), active)
     cleared = {"failing_since": None, "failures_in_row": 0, "resting_until": None}
     session.execute(well.values(last_delivered_at=at, **cleared), execution_options=KEEP)
     session.expire_all()

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from syndicator.channels.answers import in_words
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
 from syndicator.operations.letters import write_letter
@@ -53,7 +54,7 @@ def tell_owner(session: Session, house: House, subscription: Subscription, what:
         feed=subscription.feed,
         endpoint=subscription.endpoint,
         since=subscription.failing_since,
-        reason=reason,
+        reason=in_words(reason),
         address=f"{house.config.site.base_url}/portal/subscriptions/{subscription.public_id}",
     )
     log.warning("owner told subscription=%s what=%s reason=%s", subscription.public_id, what.value, reason)

@@ -53,7 +53,7 @@ class Explanation:
 
 
 def story_meant(session: Session, reference: str) -> Story:
-    """Return the story by id, uri, or the address of its page, here or where it was first published. Raises StoryNotFound."""
+    """Return the story by id, uri, or the address of its page here. Raises StoryNotFound."""
     wanted = reference.strip()[:2048]
     page = _PAGE.search(urlsplit(wanted).path) if "/" in wanted else None
     ids = [wanted, page[1]] if page else [wanted]

@@ -17,9 +17,10 @@ from email.policy import default
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
+from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.errors import InvalidRequest, NotFound
 from syndicator.house import House
+from syndicator.operations.endpoints import tell_owner
 from syndicator.operations.subscriptions import end
 
 log = logging.getLogger(__name__)
@@ -61,8 +62,9 @@ def unsubscribe(session: Session, house: House, token: str, *, at: datetime) -> 
     return subscription
 
 
-def take_bounce(session: Session, bounce: Bounce, *, actor: str, at: datetime) -> Sequence[Subscription]:
-    """Note a bounce: a lasting one ends the subscriptions to that address, another is a failure. Returns those concerned."""
+def take_bounce(session: Session, house: House, bounce: Bounce, *, actor: str, at: datetime) -> Sequence[Subscription]:
+    """Note a bounce: a lasting one ends the subscriptions to that address, and their owners are told; another is a failure.
+    Returns those concerned."""
     wanted = select(Subscription).where(Subscription.channel == ChannelKind.EMAIL, Subscription.state != SubscriptionState.ENDED)
     if ours := _OURS.match(bounce.message_id):
         wanted = wanted.where(Subscription.public_id == f"sub_{ours[1]}")
@@ -73,7 +75,9 @@ def take_bounce(session: Session, bounce: Bounce, *, actor: str, at: datetime) -
     concerned = session.scalars(wanted.order_by(Subscription.id).limit(100)).all()
     for subscription in concerned:
         if bounce.lasting:
-            end(session, subscription, reason=f"letters come back: {bounce.detail}"[:200], actor=actor, at=at)
+            reason = f"letters come back: {bounce.detail}"[:200]
+            end(session, subscription, reason=reason, actor=actor, at=at)
+            tell_owner(session, house, subscription, Told.ENDED, reason, at=at)
         else:
             subscription.failing_since = subscription.failing_since or at
     log.info("bounce lasting=%s subscriptions=%s", bounce.lasting, len(concerned))

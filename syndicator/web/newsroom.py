@@ -165,5 +165,5 @@ def take_bounce_report() -> BounceTaken:
 def _bounced(bounce: Bounce) -> BounceTaken:
     asker, house = require(Scope.NEWSROOM), the_house()
     with house.sessions.begin() as session:
-        concerned = take_bounce(session, bounce, actor=asker.actor, at=house.clock())
+        concerned = take_bounce(session, house, bounce, actor=asker.actor, at=house.clock())
         return BounceTaken(subscriptions=[subscription.public_id for subscription in concerned])

@@ -25,7 +25,7 @@ from syndicator.house import House
 from syndicator.operations.subscriptions import pause, resume
 from syndicator.operations.tallies import read_tallies
 from tests.channels.talk import Partner, partner_of
-from tests.clocks import HandClock
+from tests.clocks import NOON, HandClock
 from tests.exits import as_read
 from tests.mailbox import Mailbox
 
@@ -60,11 +60,13 @@ def test_all_stories_of_a_day_come_in_one_letter_at_the_hour(reader: Partner, ma
     for number in range(3):
         reader.desk.publish(external_id=f"story-{number}", headline=f"Story <{number}>")
         assert reader.drain()[0] == "owed"
+        clock.advance(timedelta(hours=number))
     assert (send(reader), mailbox.raw) == (0, [])
     clock.now = SEVEN_IN_PARIS
     assert (reader.engine.drain_due(), send(reader), send(reader)) == (0, 1, 0)
     [message] = mailbox.messages
     assert message["Subject"] == "Daily Caller News Foundation, Latest stories (3)"
+    assert message["Date"].datetime == NOON + timedelta(hours=1)  # of the newest story; an old letter is taken for junk
     for part in parts(message):
         assert as_read(part).count(reader.house.config.notice.text) == 1
         assert [f"Story <{number}>" in part or f"Story &lt;{number}&gt;" in part for number in range(3)] == [True] * 3

@@ -139,6 +139,29 @@ def test_what_was_given_up_while_an_endpoint_was_dead_is_caught_up_when_it_is_re
     assert {delivery.state for delivery in desk.owed(subscription)} == {DeliveryState.DELIVERED}
 
 
+def test_a_kill_that_reaches_a_paused_endpoint_neither_tells_its_owner_that_all_is_well_nor_loses_what_was_given_up(
+    desk: Desk, engine: Engine, clock: HandClock
+) -> None:
+    working: list[bool] = []
+    with Receiver(lambda request: Reply(status=200 if working else 500)) as receiver:
+        subscription = desk.subscription(desk.publisher(), endpoint=receiver.url)
+        wrong = desk.publish(external_id="wrong").story
+        desk.publish(external_id="a", headline="Given up")
+        engine.drain_due()
+        pass_time(engine, clock, hours=100, step_minutes=60)
+        desk.publish(external_id="b", headline="Kept")
+        pass_time(engine, clock, hours=36, step_minutes=60)
+        working.append(True)
+        desk.kill(wrong)
+        engine.drain_due()
+        assert json.loads(receiver.received[-1].body)["type"] == "story.killed"
+        assert letters(desk)[-1] == "subscription-paused"
+        came = len(receiver.received)
+        change(desk, subscription, "resume")
+        engine.drain_due()
+        assert sorted(heads(receiver.received[came:])) == ["Given up", "Kept"]
+
+
 def test_the_given_up_are_replayed_in_bulk_with_their_ids_and_newest_versions_only(
     desk: Desk, engine: Engine, clock: HandClock
 ) -> None:

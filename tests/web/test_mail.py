@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from syndicator.domain.base import new_id
+from syndicator.domain.letters import Letter
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations.unsubscribe import unsubscribe_url
@@ -100,6 +102,9 @@ def test_a_report_of_the_mail_system_ends_what_can_never_arrive(
     taken = visitor.post("/v1/newsroom/bounces/report", data=report, headers=headers)
     assert taken.get_json() == {"subscriptions": [subscription.public_id]}
     assert (state(house, subscription)[0] is SubscriptionState.ENDED) is ends
+    with house.sessions() as session:
+        told = [letter.text for letter in session.scalars(select(Letter).where(Letter.kind == "subscription-ended"))]
+    assert ["news@courier.example (letters come back: status 5.1.1)" in text for text in told] == [True] * ends
 
 
 def test_a_letter_to_the_address_in_the_header_unsubscribes(
