@@ -136,8 +136,9 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     ailing = or_(Subscription.told != Told.NOTHING, Subscription.resting_until.is_not(None))
     recovered = session.scalars(select(Subscription).where(Subscription.id.in_(working), active, ailing)).all()
     for subscription in recovered:
-        if subscription.told is not Told.NOTHING:
+        if subscription.told is not Told.NOTHING and subscription.failing_since is not None:
             tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
+        subscription.told = Told.NOTHING  # also of a delivery that was refused alone, while the endpoint worked all the time
     session.flush()
     awake = [subscription.id for subscription in recovered if subscription.resting_until is not None]
     if awake:  # what was put off while it rested goes now

@@ -90,8 +90,12 @@ def subscriptions_of(session: Session, publisher_id: int | None) -> Sequence[Sub
 
 
 def pause(session: Session, subscription: Subscription, *, reason: str, actor: str, at: datetime) -> None:
-    """Send nothing more until it is resumed; what is owed by now is kept, what happens meanwhile is not owed (kills are)."""
-    subscription.paused_after_seq = last_value(session, "events")
+    """Send nothing more until it is resumed; what is owed by now is kept, what happens meanwhile is not owed (kills are).
+
+    Pausing what is paused gives it another reason: what it has missed by now is still caught up when it is resumed.
+    """
+    if subscription.state is SubscriptionState.ACTIVE:
+        subscription.paused_after_seq = last_value(session, "events")
     park_owed(session, subscription.id)
     _change_state(session, subscription, SubscriptionState.PAUSED, reason=reason, actor=actor, at=at)
 

@@ -9,11 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from syndicator.channels import Accepted
 from syndicator.channels.wordpress import Copy, WordPress, check_login
 from syndicator.config import Config
 from syndicator.delivery.trial_talks import LOOKED_AFTER, TrialTalks
+from syndicator.domain.letters import Letter
 from syndicator.domain.stories import Image, Rights
 from syndicator.domain.subscriptions import ChannelKind, Told
 from syndicator.errors import InvalidRequest
@@ -151,6 +153,10 @@ def test_a_copy_the_partner_changed_is_left_alone_and_reported(partner: Partner,
     partner.desk.kill(story)
     assert partner.drain() == ("delivered", "")
     assert only(site)["status"] == "trash"
+    with partner.house.sessions() as session:
+        [letter] = session.scalars(select(Letter).where(Letter.about == partner.subscription.public_id))
+    assert letter.kind == "delivery-given-up"  # and none that says it works again, as it always did
+    assert "was given up: the partner changed its copy" in letter.text
 
 
 def test_with_leave_it_is_overwritten(small_house: House, site: WordPressTarget) -> None:

@@ -104,6 +104,16 @@ def test_resuming_owes_the_newest_state_of_each_story_that_was_missed(desk: Desk
     assert before.uri in receiver.received[-1].body.decode() + receiver.received[-2].body.decode()
 
 
+def test_pausing_what_is_paused_forgets_nothing_that_was_missed(desk: Desk, engine: Engine, receiver: Receiver) -> None:
+    subscription = desk.subscription(desk.publisher(), endpoint=receiver.url)
+    change(desk, subscription, "pause")
+    desk.publish(headline="Missed")
+    change(desk, subscription, "pause")
+    change(desk, subscription, "resume")
+    engine.drain_due()
+    assert heads(receiver.received) == ["Missed"]
+
+
 def test_a_correction_missed_in_a_pause_comes_although_its_story_has_left_the_feed(
     desk: Desk, engine: Engine, receiver: Receiver
 ) -> None:
