@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from syndicator.access import GRANTED, Decision, Purpose, decide, decide_feed, decide_story, embargoed, viewer_of
+from syndicator.access import ANYBODY, GRANTED, Decision, Purpose, decide, decide_feed, decide_story, embargoed, viewer_of
 from syndicator.channels import Parcel
 from syndicator.domain.agreements import Grant
 from syndicator.domain.deliveries import LANE_ORDER, OWED, TOPIC_LANE, Delivery, Lane, delivery_uid
@@ -198,7 +198,7 @@ def _judge(owed: _Owed, story: Story, house: House, grants: Mapping[int, tuple[G
         return GRANTED
     definition = house.catalogue.find(owed.feed) if owed.lane == TOPIC_LANE else None
     if owed.publisher is None:
-        return GRANTED if definition else decide_story(story, at)
+        return decide_feed(ANYBODY, definition, at) if definition else decide_story(story, at)
     viewer = viewer_of(owed.publisher, house.config.license.version, grants=grants.get(owed.publisher.id, ()))
     return decide_feed(viewer, definition, at) if definition else decide(viewer, story, Purpose.TAKE, at)
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from syndicator.catalogue import Catalogue
 from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
 from syndicator.domain.publishers import FeedToken
 from syndicator.domain.stories import Event, EventType
@@ -28,6 +29,15 @@ def deny_publisher(session: Session, publisher_id: int, reason: str, *, at: date
 def deny_token(session: Session, token: FeedToken, *, at: datetime) -> int:
     """End what was subscribed to by the address that `token` is part of; returns how many subscriptions."""
     return _deny(session, Subscription.token_id == token.id, "the feed's token was revoked", at)
+
+
+def deny_lost_topics(session: Session, catalogue: Catalogue, *, at: datetime) -> int:
+    """End what was subscribed to at addresses that are topics no more, since the feed is gone, private now or not pushed; returns
+    how many subscriptions."""
+    topics = [feed.name for feed in catalogue if feed.websub]
+    public = [feed.name for feed in catalogue if feed.websub and feed.public]
+    lost = or_(Subscription.feed.not_in(topics), and_(Subscription.token_id.is_(None), Subscription.feed.not_in(public)))
+    return _deny(session, lost, "the feed is no longer to be had at this address", at)
 
 
 def _deny(session: Session, whose: ColumnElement[bool], reason: str, at: datetime) -> int:

@@ -42,6 +42,7 @@ from syndicator.operations.archives import (
     seal,
     stale_archives,
 )
+from syndicator.operations.denials import deny_lost_topics
 from syndicator.operations.entries import archive_of, entry_of, feed_of
 from syndicator.operations.mirror import alone, forget_shared, on_many_machines, share, share_again
 from syndicator.render.atom import render_atom
@@ -68,7 +69,8 @@ class NotRendered(SyndicatorError):
 
 
 def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> list[str]:
-    """Make the store follow the feed files: new feeds are filled, changed selections judged anew, lost ones forgotten.
+    """Make the store follow the feed files: new feeds are filled, changed selections judged anew, lost ones forgotten
+    and their WebSub subscribers told.
 
     Returns the names of the feeds that changed.
     """
@@ -90,6 +92,7 @@ def sync_catalogue(session: Session, catalogue: Catalogue, *, at: datetime) -> l
     if lost:
         for kind in (FeedEntry, FeedArchive, FeedState):
             session.execute(delete(kind).where(kind.feed.in_(lost)))
+    deny_lost_topics(session, catalogue, at=at)
     return changed + sorted(lost)
 
 

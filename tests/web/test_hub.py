@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from syndicator.catalogue import Catalogue
 from syndicator.domain.publishers import PublisherState
 from syndicator.domain.subscriptions import HubRequest, Subscription, SubscriptionState
 from syndicator.operations import keep_time
@@ -172,6 +174,28 @@ def test_a_publisher_that_may_not_have_a_feed_any_more_is_told_so_at_its_callbac
         asked = parse_qs(urlsplit(reader.received[-1].target).query)
         assert (asked["hub.mode"], asked["hub.topic"]) == (["denied"], [topic])
         assert state.value in asked["hub.reason"][0]
+    engine.close()
+
+
+@pytest.mark.parametrize("change", [{"access": "eligible"}, {"websub": False}, None])
+def test_who_subscribed_to_an_address_that_is_no_topic_any_more_is_told_so_and_sent_nothing(
+    client: FlaskClient, desk: Desk, change: dict[str, object] | None
+) -> None:
+    latest = desk.house.catalogue.get("latest")
+    rest = {name: feed for name, feed in desk.house.catalogue.feeds.items() if name != "latest"}
+    changed = Catalogue(rest if change is None else rest | {"latest": latest.model_copy(update=change)})
+    engine = create_engine(desk.house)
+    with Receiver(echo) as reader:
+        client.post("/hub", data=hub_form(desk, reader.url))
+        engine.drain_due()
+        engine.close()
+        after = Desk(replace(desk.house, catalogue=changed))  # as after a restart
+        engine = create_engine(after.house)
+        after.publish()
+        engine.drain_due()
+        assert [request.method for request in reader.received] == ["GET", "GET"]
+        asked = parse_qs(urlsplit(reader.received[-1].target).query)
+        assert asked["hub.mode"] == ["denied"]
     engine.close()
 
 
