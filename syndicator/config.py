@@ -45,6 +45,9 @@ class Site(Section):
     timezone: str = Field("America/New_York", description="Zone in which pages and letters show times (IANA name).")
     data_dir: Path = Field(Path("var"), description="All state lies under this folder: database, documents, keys, outbox.")
     feeds_dir: Path = Field(Path("feeds"), description="The feed catalogue: one TOML file per published feed.")
+    static_dir: str = Field(
+        "", description="Keeps a copy of the public feeds here that nginx serves as files (deploy/nginx.conf); empty: none."
+    )
     uri_authority: str = Field(
         "", description="Host written into story URIs; fixed at the first story for ever. Empty: the host of base_url."
     )
@@ -340,6 +343,10 @@ class Config(BaseSettings):
         return self.site.data_dir
 
     @property
+    def static_dir(self) -> Path | None:
+        return Path(self.site.static_dir) if self.site.static_dir else None
+
+    @property
     def database_url(self) -> str:
         return self.database.url or f"sqlite:///{self.data_dir / 'syndicator.db'}"
 
@@ -387,8 +394,14 @@ def read_config(values: dict[str, Any], folder: Path, origin: str) -> Config:
         cause = error.__cause__
         wrong = [name for name, value in _our_environment().items() if value == getattr(cause, "doc", None)]
         raise ConfigError(f"environment {' or '.join(wrong)}: {cause}; lists are written as JSON") from error
-    site = config.site.model_copy(update={"data_dir": folder / config.site.data_dir, "feeds_dir": folder / config.site.feeds_dir})
-    return config.model_copy(update={"site": site, "database": _based_on(folder, config.database)})
+    return config.model_copy(update={"site": _site_in(folder, config.site), "database": _based_on(folder, config.database)})
+
+
+def _site_in(folder: Path, site: Site) -> Site:
+    static = str(folder / site.static_dir) if site.static_dir else ""
+    return site.model_copy(
+        update={"data_dir": folder / site.data_dir, "feeds_dir": folder / site.feeds_dir, "static_dir": static}
+    )
 
 
 def _based_on(folder: Path, database: Database) -> Database:

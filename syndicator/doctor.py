@@ -27,6 +27,7 @@ from syndicator.domain.jobs import JobRun, LeaderLease
 from syndicator.domain.letters import Letter, LetterState
 from syndicator.errors import MailDeferred, MailRefused
 from syndicator.house import House
+from syndicator.static_copy import is_shown
 from syndicator.storage.engine import reading
 from syndicator.storage.revision import current_revision, newest_revision
 
@@ -179,6 +180,20 @@ def _feeds(house: House) -> tuple[bool, str]:
     return True, f"{len(house.catalogue.feeds)} feeds are fresh"
 
 
+def _static_copy(house: House) -> tuple[bool, str]:
+    static, documents = house.config.static_dir, public_folder(house.config.data_dir)
+    if static is None:
+        return True, "none is kept"
+    closed = [str(folder) for folder in (static, *static.parents) if not folder.stat().st_mode & 0o011]
+    if closed:
+        return False, f"nginx may not look into {', '.join(closed)}; choose another site.static_dir, or open it"
+    keys = [f"{feed.name}.{name}" for feed in house.catalogue if feed.public for name in FORMATS]
+    lacking = [key for key in keys if not is_shown(static, documents, key)]
+    if lacking:
+        return False, f"{static} does not show {', '.join(lacking)} as they are; the log says why, a restart looks again"
+    return True, f"{static} shows what nginx should give"
+
+
 def _timetable(house: House) -> tuple[bool, str]:
     now = house.clock()
     with reading(house.sessions) as session:
@@ -204,5 +219,6 @@ LOOKS: dict[str, Callable[[House], tuple[bool, str]]] = {
     "outbound": _outbound,
     "broker": _broker,
     "feeds": _feeds,
+    "static copy": _static_copy,
     "timetable": _timetable,
 }

@@ -102,9 +102,14 @@ def private_folder(data_dir: Path) -> Path:
 
 def document_path(folder: Path, key: str) -> Path:
     """Return the file of `key` (`latest.rss`, `latest/archive/3.atom`) in `folder`; raises ValueError for any other spelling."""
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise ValueError(f"not the key of a document: {key!r}")
     return folder / key
+
+
+def is_key(key: str) -> bool:
+    """Say whether a file of this name below the folder is a document."""
+    return _KEY.fullmatch(key) is not None
 
 
 def write_document(folder: Path, key: str, document: Document, *, at: datetime | None = None) -> bool:
@@ -114,7 +119,7 @@ def write_document(folder: Path, key: str, document: Document, *, at: datetime |
     itself: a reader that sends nothing but If-Modified-Since would be told for ever that nothing changed.
     """
     path = document_path(folder, key)
-    before = _find_whole(path)
+    before = find_document(path)
     if before is not None and at is not None:
         newer = before.updated + timedelta(seconds=before.body != document.body)
         document = replace(document, updated=max(document.updated, min(newer, at)))
@@ -151,7 +156,7 @@ def _put(path: Path, packed: bytes, updated: datetime) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_document(path: Path) -> Stored:
@@ -169,7 +174,7 @@ def remove_document(folder: Path, key: str) -> bool:
         path.unlink()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     note_change(folder)
     return True
 
@@ -259,7 +264,7 @@ def _history(before: Stored | None) -> dict[str, Any]:
     return {"former": former[:MOST_FORMER], "former_date": int(max(dates).timestamp())}
 
 
-def _find_whole(path: Path) -> Stored | None:
+def find_document(path: Path) -> Stored | None:
     """Return the document at `path`, or None when there is none that is whole."""
     try:
         return read_document(path)
@@ -284,7 +289,7 @@ def _stamp(updated: datetime, packed: bytes) -> int:
     return int(updated.timestamp()) * 10**9 + int.from_bytes(hashlib.sha256(packed).digest()[:8]) % 10**9
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

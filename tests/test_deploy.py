@@ -26,7 +26,8 @@ def test_a_unit_names_a_command_that_exists(unit: Path) -> None:
     assert {"web", "worker", "scheduler", "mirror"} <= commands if word == "%i" else word in commands
     assert int(parser["Service"]["TimeoutStopSec"]) > 10  # serve itself promises ten seconds
     assert parser["Service"]["NoNewPrivileges"] == "yes"
-    assert parser["Service"]["StateDirectory"] == "syndicator"
+    assert parser["Service"]["StateDirectory"].split() == ["syndicator", "syndicator-feeds"]
+    assert "StateDirectoryMode" not in parser["Service"]  # 755, so that nginx can read the second
 
 
 @pytest.mark.parametrize("name", ["syndicator", *(f"syndicator@{part}" for part in ("web", "worker", "scheduler", "mirror"))])

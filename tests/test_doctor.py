@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from syndicator.domain.feeds import FORMATS, FeedState
 from syndicator.domain.jobs import JobRun, LeaderLease
 from syndicator.house import House, open_house
 from syndicator.operations.letters import write_letter
+from syndicator.static_copy import begin_copy
 from tests.clocks import HandClock
 
 
@@ -125,3 +127,13 @@ def test_a_letter_that_has_waited_long_shows(well: House, clock: HandClock) -> N
     assert found(well, "letters").ok
     clock.advance(timedelta(minutes=90))
     assert "waiting for 90 minutes" in found(well, "letters").words
+
+
+def test_a_static_copy_that_nginx_cannot_show_is_a_finding(well: House, tmp_path: Path) -> None:
+    static = tmp_path / "static"
+    site = well.config.site.model_copy(update={"static_dir": str(static)})
+    house = replace(well, config=well.config.model_copy(update={"site": site}))
+    assert not found(house, "static copy").ok
+    begin_copy(static, house.config.data_dir)
+    static.chmod(0o700)
+    assert str(static) in found(house, "static copy").words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import os
 import random
@@ -13,11 +14,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug.http import http_date
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from syndicator.app import create_app
@@ -26,8 +29,10 @@ from syndicator.documents import CODINGS, Document, public_folder, read_document
 from syndicator.house import House
 from syndicator.operations.keys import create_token
 from syndicator.operations.render_feeds import render_stale
+from syndicator.static_copy import show
 from syndicator.web.byte_layer import ByteLayer
-from syndicator.web.document_answers import answer
+from syndicator.web.document_answers import answer, choose_coding
+from tests.clocks import HandClock
 from tests.conftest import ROOT
 from tests.desk import Desk
 from tests.servers import answers, end, free_port, need, start, wait_for
@@ -84,10 +89,25 @@ def database_url(sqlite_url: str) -> str:
     return sqlite_url
 
 
+FILES = pytest.mark.parametrize("desk", ["files"], indirect=True)
+CACHE_AND_FILES = pytest.mark.parametrize("desk", ["cache", "files"], indirect=True)
+
+
 @pytest.fixture
-def desk(house: House) -> Desk:
-    """The house behind one proxy, with two stories out; `partners` is its private feed."""
-    config = house.config.model_copy(update={"server": Server(trusted_proxies=1)})
+def folder() -> Iterator[Path]:
+    """What nginx has, where any user may look."""
+    made = Path(tempfile.mkdtemp(prefix="syndicator-nginx-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def desk(house: House, folder: Path, request: pytest.FixtureRequest) -> Desk:
+    """The house behind one proxy, with two stories out; `partners` is its private feed. "files": it keeps a copy for nginx."""
+    static = str(folder / "feeds") if getattr(request, "param", "cache") == "files" else ""
+    site = house.config.site.model_copy(update={"static_dir": static})
+    config = house.config.model_copy(update={"server": Server(trusted_proxies=1), "site": site})
     desk = Desk(replace(house, config=config))
     desk.publish()
     desk.publish(external_id="secret", headline="For partners too", body_html="<p>wholebody</p>")
@@ -112,14 +132,14 @@ def upstream(desk: Desk) -> Iterator[Client]:
 
 
 @pytest.fixture
-def nginx(upstream: Client) -> Iterator[Nginx]:
+def nginx(upstream: Client, folder: Path) -> Iterator[Nginx]:
     """nginx with the shipped settings; only paths and ports are the test's."""
-    folder = Path(tempfile.mkdtemp(prefix="syndicator-nginx-", dir="/tmp"))
     port = free_port()
     settings = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     for shipped, ours in (
         ("/var/cache/nginx/syndicator", f"{folder}/cache"),
         ("127.0.0.1:8080", f"127.0.0.1:{upstream.connection.port}"),
+        ("/var/lib/syndicator-feeds$", f"{folder}/feeds$"),
         ("listen 80;", f"listen 127.0.0.1:{port};"),
     ):
         assert settings.count(shipped) == 1, shipped
@@ -135,7 +155,6 @@ def nginx(upstream: Client) -> Iterator[Nginx]:
     yield Nginx(client, folder)
     client.connection.close()
     end(process, signal.SIGTERM)
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -195,8 +214,9 @@ def test_a_kill_passes_the_cache_when_its_time_is_over(desk: Desk, nginx: Nginx)
         pytest.fail("the old document was still shown")
 
 
+@CACHE_AND_FILES
 def test_a_shared_cache_gives_nobody_what_is_anothers(desk: Desk, nginx: Nginx, upstream: Client, token: str) -> None:
-    """Ten thousand requests, mixed: what nginx says is what Syndicator says to the same asker."""
+    """Ten thousand requests, mixed, some of them on files: what nginx says is what Syndicator says to the same asker."""
     basic = "Basic " + base64.b64encode(f"any:{token}".encode()).decode()
     story = desk.publish().story
     public = [f"/feeds/{name}.{form}" for name in ("latest", "headlines") for form in ("rss", "atom", "json")]
@@ -208,12 +228,14 @@ def test_a_shared_cache_gives_nobody_what_is_anothers(desk: Desk, nginx: Nginx, 
         "/feeds/none.rss",
         "/v1/me/x.css",
         "/feeds/latest.rss/",
+        "/feeds/latest.rss/now",
     ]
     strange += ["/feeds/partners.rss%0a", "/feeds/partners.rss%0d%0aX:y", *OTHER_SPELLINGS]
     askers: list[dict[str, str]] = [{}, {"Authorization": basic}, {"Authorization": "Basic eDp5"}, {"Cookie": "session=x"}]
     dice = random.Random(7)
     known: dict[tuple[str, str, str], tuple[int, bytes]] = {}
-    kinds = random.Random(8).choices([public, pages, private, strange], weights=[85, 10, 3, 2], k=10_000)
+    k = 2_000 if desk.house.config.static_dir else 8_000
+    kinds = random.Random(8).choices([public, pages, private, strange], weights=[85, 10, 3, 2], k=k)
     for kind in kinds:
         path, asker, coding = (
             dice.choice(kind),
@@ -229,7 +251,7 @@ def test_a_shared_cache_gives_nobody_what_is_anothers(desk: Desk, nginx: Nginx, 
         assert (told.status, told.body) == known[key], key
         if kind is private:
             assert told.headers["cache-control"] in {"private, no-store", "no-store", "private, no-cache"}, key
-    assert {known[key][0] for key in known if key[0] in strange[:7]} <= {401, 404}
+    assert {known[key][0] for key in known if key[0] in strange[:8]} <= {401, 404}
 
 
 def test_nothing_private_is_ever_in_the_cache(desk: Desk, nginx: Nginx, token: str) -> None:
@@ -243,6 +265,132 @@ def test_nothing_private_is_ever_in_the_cache(desk: Desk, nginx: Nginx, token: s
     assert len(kept) == 1
     assert b"KEY: /feeds/latest.rss" in kept[0]
     assert token not in (nginx.folder / "access.log").read_text()
+
+
+# --- Feeds as files: site.static_dir
+
+
+def public_keys(house: House) -> list[str]:
+    folder = public_folder(house.config.data_dir)
+    return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("[!.]*.*"))
+
+
+@FILES
+def test_nginx_gives_from_files_what_syndicator_gives(desk: Desk, nginx: Nginx, clock: HandClock) -> None:
+    for number in range(60):  # more than the head documents of `latest` hold
+        desk.publish(external_id=f"{number}")
+    clock.advance(timedelta(seconds=1))
+    render_stale(desk.house)
+    keys, client = public_keys(desk.house), nginx.client
+    assert "latest/archive/1.json" in keys
+    stored = {key: read_document(public_folder(desk.house.config.data_dir) / key) for key in keys}
+    shutil.rmtree(public_folder(desk.house.config.data_dir))  # from here on nobody else could
+    for key, coding in product(keys, [*CODINGS, "br, gzip", "*", "deflate", "x-gzip", "gzip;q=1.0, deflate;q=0.6", ""]):
+        document = stored[key]
+        own, date = document.etags[choose_coding(coding)], http_date(document.updated)
+        conditions: list[dict[str, str]] = [{}]
+        if coding in CODINGS:
+            tags = [own, f"W/{own}", f'"x", {own}', f'{own}, "x"', "*", '"x"', own[:-2], *document.etags.values()]
+            conditions += [{"If_None_Match": tag} for tag in tags]
+            conditions += [
+                {"If_Modified_Since": since} for since in (date, http_date(document.updated - timedelta(seconds=1)), "x")
+            ]
+            conditions += [{"If_None_Match": '"x"', "If_Modified_Since": date}, {"If_None_Match": own, "If_Modified_Since": "x"}]
+        for condition, method in product(conditions, ["GET", "HEAD"]):
+            fields = {"Accept_Encoding": coding, **condition}
+            environ = {f"HTTP_{name.upper()}": value for name, value in fields.items()}
+            expected = answer(document, method, environ, private=False)
+            told = client.get(f"/feeds/{key}?from=x", method, **fields)
+            same(told, expected)
+            if expected.status == 304:
+                assert "content-length" not in told.headers  # RFC 9110 section 8.6
+            else:
+                assert set(told.headers) - {"server", "date", "connection"} == {name.lower() for name, _ in expected.headers}
+
+
+@FILES
+def test_what_nginx_cannot_answer_from_files_syndicator_answers(desk: Desk, nginx: Nginx, upstream: Client) -> None:
+    codings = ["gzip;q=0.5, br;q=0.4", "br;q=0, gzip", "gzip;q=0, *", "identity;q=0", '"br"', "gzip*", "br;q=2", ";;,", "*;q=0.1"]
+    asked: list[tuple[str, dict[str, str]]] = [("GET", {"Accept_Encoding": coding}) for coding in codings]
+    own = upstream.get("/feeds/latest.json").headers["etag"]
+    asked += [("GET", fields) for fields in ({"If_Match": own}, {"If_Unmodified_Since": "Sun, 06 Nov 2094 08:49:37 GMT"})]
+    asked += [("GET", {"Range": "bytes=0-3"}), ("OPTIONS", {}), ("POST", {}), ("DELETE", {}), ("PURGE", {})]
+    for method, fields in asked:
+        told, expected = (client.get("/feeds/latest.json", method, **fields) for client in (nginx.client, upstream))
+        assert (told.status, told.body) == (expected.status, expected.body), (method, fields)
+        for name in ("etag", "content-encoding", "cache-control", "vary", "allow", "access-control-allow-methods"):
+            assert told.headers.get(name) == expected.headers.get(name), (method, fields, name)
+
+
+@FILES
+@pytest.mark.parametrize("later", [timedelta(seconds=2), timedelta(0)], ids=["shown", "undated, so asked of Syndicator"])
+def test_a_kill_is_seen_in_the_next_request_for_a_file(
+    desk: Desk, nginx: Nginx, folder: Path, clock: HandClock, later: timedelta
+) -> None:
+    clock.advance(timedelta(seconds=2))
+    published = desk.publish(external_id="bad", body_html="<p>libel</p>")
+    render_stale(desk.house)
+    now = folder / "feeds" / "feeds" / "latest.rss" / "now"
+    told = nginx.client.get("/feeds/latest.rss")
+    assert b"libel" in told.body
+    assert now.exists()
+    clock.advance(later)
+    desk.kill(published.story)
+    render_stale(desk.house)
+    after = nginx.client.get("/feeds/latest.rss", If_None_Match=told.headers["etag"])
+    assert (after.status, b"libel" in after.body, now.exists()) == (200, False, bool(later))
+
+
+@FILES
+def test_each_answer_has_the_tag_of_its_bytes_while_files_change(desk: Desk, nginx: Nginx, folder: Path) -> None:
+    documents = public_folder(desk.house.config.data_dir)
+    first = read_document(documents / "latest.rss").document
+    ended = threading.Event()
+
+    def change() -> None:
+        for number in range(1, 40):
+            body, updated = first.body + b" " * number, first.updated + timedelta(seconds=number)
+            write_document(documents, "latest.rss", replace(first, body=body, updated=updated))
+            show(folder / "feeds", documents, "latest.rss")
+        ended.set()
+
+    writer = threading.Thread(target=change)
+    writer.start()
+    met = set()
+    while not ended.is_set():
+        told = nginx.client.get("/feeds/latest.rss")
+        assert told.headers["etag"] == f'"{hashlib.sha256(told.body).hexdigest()[:32]}"'
+        met.add(told.body)
+    writer.join()
+    assert len(met) > 1
+
+
+@FILES
+def test_a_fault_of_the_files_is_no_outage(desk: Desk, nginx: Nginx, folder: Path, upstream: Client) -> None:
+    place = folder / "feeds" / "feeds" / "latest.rss"
+    expected = upstream.get("/feeds/latest.rss").body
+    link = (place / "now").readlink()
+    (place / "now").unlink()
+    for broken in ("none", "..", str(link).replace("identity", "other"), "/etc/passwd"):
+        (place / "now").symlink_to(broken)
+        assert nginx.client.get("/feeds/latest.rss").body == expected
+        (place / "now").unlink()
+    (place / "now").symlink_to(link)
+    for file in place.glob("*.br.rss"):
+        file.unlink()
+    told = nginx.client.get("/feeds/latest.rss", Accept_Encoding="br")
+    assert (told.status, told.headers["content-encoding"]) == (200, "br")
+
+
+@FILES
+def test_nothing_private_is_ever_among_the_files(desk: Desk, folder: Path) -> None:
+    names = {place.name for place in (folder / "feeds" / "feeds").iterdir()}
+    assert names == set(public_keys(desk.house))
+    everything = [file.read_bytes() for file in (folder / "feeds").rglob("*") if file.is_file()]
+    assert everything
+    assert not any(b"/feeds/partners." in each for each in everything)
+    for file in (folder / "feeds").rglob("*"):
+        assert file.stat().st_mode & 0o777 == (0o755 if file.is_dir() else 0o644)
 
 
 def test_only_this_machine_reads_the_metrics(nginx: Nginx) -> None:

@@ -29,7 +29,7 @@ ROWS = [
     {"syndicator", "reasons", "clock"},
     {"errors"},
     {"config", "vault", "log", "process", "documents", "domain"},
-    {"border"},
+    {"border", "static_copy"},
     {"catalogue", "outbound", "carriers", "access", "render", "signing"},
     {"intake", "channels", "storage", "proof"},
     {"house"},

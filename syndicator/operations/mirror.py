@@ -15,9 +15,10 @@ from pathlib import Path
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
-from syndicator.documents import copy_document, remove_document
+from syndicator.documents import copy_document, public_folder, remove_document
 from syndicator.domain.mirrors import SharedDocument, WebNode
 from syndicator.house import House
+from syndicator.static_copy import begin_copy, show
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import last_value, next_value
 
@@ -93,6 +94,7 @@ class Mirror:
         self._folder = house.config.data_dir / "documents"
         self._number = 0
         self._said_at: datetime | None = None
+        begin_copy(house.config.static_dir, house.config.data_dir)
 
     def turn(self) -> int:
         """Copy what is new and say so; returns how many documents were copied."""
@@ -109,10 +111,13 @@ class Mirror:
 
     def _copy(self, document: SharedDocument) -> None:
         access, _, key = document.path.partition("/")
+        folder = self._folder / access
         if document.packed is None:
-            remove_document(self._folder / access, key)
+            remove_document(folder, key)
         else:
-            copy_document(self._folder / access, key, document.packed)
+            copy_document(folder, key, document.packed)
+        if (static := self._house.config.static_dir) and folder == public_folder(self._house.config.data_dir):
+            show(static, folder, key)
 
     def _say(self) -> None:
         """Tell the engines how far this machine is, at once when it got further, and every few seconds that it lives."""

@@ -49,6 +49,7 @@ from syndicator.render.atom import render_atom
 from syndicator.render.entry import Entry, Feed
 from syndicator.render.jsonfeed import render_json
 from syndicator.render.rss import render_rss
+from syndicator.static_copy import begin_copy, show
 from syndicator.storage.engine import reading
 from syndicator.storage.queries import archived_stories, feed_stories, feed_tombstones, last_value
 
@@ -309,8 +310,15 @@ def _write(house: House, definition: FeedDefinition, archive: int | None, feed: 
     folder = documents_folder(house.config.data_dir, definition)
     for name, render in RENDERERS.items():
         document = _document(definition, feed, name, render_whole(render, feed), at=house.clock())
-        write_document(folder, document_key(definition.name, archive, name), document, at=house.clock())
+        key = document_key(definition.name, archive, name)
+        write_document(folder, key, document, at=house.clock())
+        _copy_for_nginx(house, definition, key)
     return _paths(house, definition, archive)
+
+
+def _copy_for_nginx(house: House, definition: FeedDefinition, key: str) -> None:
+    if definition.public and (static := house.config.static_dir):
+        show(static, documents_folder(house.config.data_dir, definition), key)
 
 
 def _paths(house: House, definition: FeedDefinition, archive: int | None) -> list[Path]:
@@ -360,6 +368,7 @@ def _sweep(house: House) -> None:
             if not _belongs(house, folder.name, file.name.partition(".")[0]):
                 shutil.rmtree(file) if file.is_dir() else file.unlink()
         note_change(folder)
+    begin_copy(house.config.static_dir, house.config.data_dir)
     if on_many_machines(house):
         with house.sessions.begin() as session:
             forget_shared(session, lambda access, name: not _belongs(house, access, name))
@@ -378,8 +387,10 @@ def _sweep_archives(session: Session, house: House, definition: FeedDefinition) 
     folder = documents_folder(house.config.data_dir, definition) / definition.name / "archive"
     files = _known_files(folder)
     for file in files:
-        if int(file.name.partition(".")[0]) > newest:
+        number = int(file.name.partition(".")[0])
+        if number > newest:
             file.unlink()
+            _copy_for_nginx(house, definition, document_key(definition.name, number, file.suffix[1:]))
     if len(files) < newest * len(RENDERERS) and not on_many_machines(house):
         mark_all_stale(session, definition.name, at=house.clock())
 
