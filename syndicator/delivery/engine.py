@@ -109,7 +109,7 @@ class Engine:
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)  # counted, and not yet added to everybody's
     tallied_at: float = 0.0
     living: Living | None = None
-    pace: Pace | None = None  # only while `run` goes on: who sends what is due and stops does not wait
+    pace: Pace | None = None  # only for who goes on: `drain_due` sends what is due and does not wait
     looked_for_dead_at: float = 0.0
     shown_seq: int = 0  # many machines: the event up to which all of them show everything
 
@@ -149,9 +149,11 @@ class Engine:
     def work_off(self, stopping: Callable[[], bool]) -> None:
         """Take turns until nothing is due or under way, or until `stopping()`."""
         pause = 0.0
+        self.pace = pace = self.pace or Pace(self.ticks)
         while not stopping():
-            done, pause = self._turn_or_pause(0.1 if self.in_flight else 0.0, pause, stopping)
-            if done is not None and done.idle and not self.in_flight:
+            waits = self.in_flight or pace.holding
+            done, pause = self._turn_or_pause(0.1 if waits else 0.0, pause, stopping)
+            if done is not None and done.idle and not self.in_flight and not pace.holding:
                 return
 
     def drain_due(self) -> int:

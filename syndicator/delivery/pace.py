@@ -21,20 +21,23 @@ URGENT = [kind for kind in EventType if kind.urgent]
 
 @dataclass(slots=True)
 class Pace:
-    """Remembers when each feed may be rendered again, in `ticks`, and how long it paused."""
+    """Remembers when each feed may be rendered again, in `ticks`, and how long it paused. `holding`: some feed waits for that."""
 
     ticks: Callable[[], float]
     rests: dict[str, tuple[float, float]] = field(default_factory=dict)  # until when, and how long
+    holding: bool = False
 
     def choose(self, session: Session, stale: Sequence[str], seq: int) -> tuple[list[str], int]:
         """Return which of the `stale` feeds to render now, and up to which event of those until `seq` documents then show all."""
         now = self.ticks()
         resting = [name for name in stale if now < self.rests.get(name, (0.0, 0.0))[0]]
+        self.holding = bool(resting)
         if not resting:
             return list(stale), seq
         behind = (FeedState.feed.in_(resting), FeedState.rendered_seq < FeedState.changed_seq)
         shown = session.scalar(select(func.min(FeedState.rendered_seq)).where(*behind))
         if shown is not None and _urgent_after(session, shown):
+            self.holding = False
             return list(stale), seq
         return [name for name in stale if name not in resting], seq if shown is None else min(seq, shown)
 

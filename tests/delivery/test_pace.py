@@ -12,6 +12,7 @@ from syndicator.delivery.pace import LONGEST_PAUSE_SECONDS, Pace
 from syndicator.documents import public_folder, read_document
 from syndicator.domain.feeds import FeedArchive
 from syndicator.operations.archives import mark_all_stale
+from syndicator.operations.tallies import read_tallies
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
 from tests.desk import Desk
@@ -70,6 +71,28 @@ def test_after_a_calm_time_nothing_waits(desk: Desk, engine: Engine, ticks: Tick
         desk.publish(external_id=f"s{number}")
         assert engine.turn(0.0).rendered
         ticks.now += 2.5
+
+
+def test_a_burst_costs_celery_workers_few_renderings_too_and_is_shown_whole_when_they_rest(desk: Desk, ticks: Ticks) -> None:
+    engine = create_engine(desk.house)
+    engine.ticks = ticks
+    stories = iter(range(20))
+    feeds: set[str] = set()
+
+    def passing() -> bool:
+        number = next(stories, None)
+        if number is not None:
+            event = desk.publish(external_id=f"s{number}", headline=f"Story {number}.").event
+            feeds.update(event.feeds if event else [])
+        ticks.now += 0.5 if number is None else 0.02
+        return False
+
+    engine.work_off(passing)
+    engine.drain(seconds=0.0)
+    assert "Story 19." in shown(desk)
+    with desk.house.sessions() as session:
+        [renders] = read_tallies(session, "renders").values()
+    assert renders <= len(desk.house.catalogue.feeds) + 4 * len(feeds)  # all at first, and then not twenty times
 
 
 def test_a_kill_and_a_correction_wait_for_nothing(desk: Desk, engine: Engine) -> None:
