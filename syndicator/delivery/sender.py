@@ -1,8 +1,8 @@
 """The fan-out: moves the requests of webhook and WebSub, many at a time, over libcurl's multi interface in one thread.
 
 What is sent and what an answer means is the channels' business; what is owed and when, the engine's. Here it is decided only who
-goes next: a few connections to one host, and hosts that were slow in a lane of their own, so that nobody waits for somebody
-else's server. Every connection is judged by border.py at the address it really goes to. Redirects are not followed.
+goes next: a few connections to one host, and hosts that were slow or silent in lanes of their own, so that nobody waits for
+somebody else's server. Every connection is judged by border.py at the address it really goes to. Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 CHECKED_URLS = (
     10_000  # and addresses: what was judged is remembered, as the rules do not change; each connection asks for its own address
 )
-REMEMBERED_SLOW_HOSTS = 10_000
+REMEMBERED_HOSTS = 10_000  # that are not quick
 
 ERRORS = {
     pycurl.E_OPERATION_TIMEDOUT: "timeout",
@@ -53,13 +54,14 @@ class Sender:
     """Sends requests and hands back answers by key. Not safe to share between threads; nothing in it ever waits for a receiver.
 
     Up to `concurrency` connections carry requests at once, `per_host` of them to one host. A request that has been under way for
-    SLOW_SECONDS gives its place up to the next one and goes on beside (at most `concurrency` of those); its host starts in the
-    slow lane, a quarter of the places, until it answers quickly again. More than `backlog` waiting requests should not be
-    submitted: `room()` says how many may. One host may fill half of that room, or an eighth of the whole; slow hosts together a
-    quarter. What is too much is answered `busy` and was not tried. What is urgent is always taken, and goes before all that
-    waits. `may_start` is asked for each key just before its request leaves; one that may not is answered `not-started`. What was
-    answered keeps its place until it is handed back, and then while it is counted in `unrecorded`: a crash repeats no more than
-    there are places.
+    SLOW_SECONDS gives its place up to the next one and goes on beside (at most `concurrency` of those). A host that answered so
+    late, and one that did not answer, start in lanes of their own, a quarter of the places each, until they answer quickly again:
+    whoever was slow once, even for a reason of ours, does not wait behind those that hang. More than `backlog` waiting requests
+    should not be submitted: `room()` says how many may. One host may fill half of that room, or an eighth of the whole; slow
+    hosts together a quarter, silent ones too. What is too much is answered `busy` and was not tried. What is urgent is always
+    taken, and goes before all that waits. `may_start` is asked for each key just before its request leaves; one that may not is
+    answered `not-started`. What was answered keeps its place until it is handed back, and then while it is counted in
+    `unrecorded`: a crash repeats no more than there are places.
     """
 
     def __init__(self, border: Border, *, concurrency: int, per_host: int) -> None:
@@ -67,12 +69,11 @@ class Sender:
         self._check_url = lru_cache(CHECKED_URLS)(border.check_url)
         self._address_allowed = lru_cache(CHECKED_URLS)(border.address_allowed)
         self._concurrency = concurrency
-        self._slow_places = max(1, concurrency // 4)
         self._per_host = per_host
         self._backlog = 4 * concurrency
         self._hosts: dict[str, _Host] = {}
-        self._slow_hosts: OrderedDict[str, None] = OrderedDict()
-        self._lanes = {False: _Lane(), True: _Lane()}  # by whether slow
+        self._manners: OrderedDict[str, _Manner] = OrderedDict()  # of hosts that are not quick
+        self._lanes = {manner: _Lane(concurrency if manner is _Manner.QUICK else max(1, concurrency // 4)) for manner in _Manner}
         self._queued = 0
         self._finished: list[tuple[int, Answer]] = []
         self._wires: dict[pycurl.Curl, _Wire] = {}
@@ -101,14 +102,14 @@ class Sender:
         _header_lines(request)  # raises ValueError now, and not when its turn has come
         job = _Job(key, checked, request)
         host = self._hosts.get(checked.host) or _Host(checked.host)
-        if not urgent and (len(host.waiting) >= max(self._backlog // 8, self.room() // 2) or self._slow_queue_is_full(host)):
+        if not urgent and (len(host.waiting) >= max(self._backlog // 8, self.room() // 2) or self._queue_is_full(host)):
             self._finished.append((key, Answer(status=0, error="busy")))
             return
         self._hosts[host.name] = host
         host.add(job, urgent=urgent)
         self._queued += 1
-        if urgent and host.lined_up:
-            self._lanes[host.name in self._slow_hosts].move_ahead(host)
+        if urgent and host.lane is not None:
+            host.lane.move_ahead(host)
         self._line_up(host)
 
     def waiting(self) -> set[int]:
@@ -166,25 +167,28 @@ class Sender:
         self._epoll.close()
         self._look_ups.close()
 
-    def _slow_queue_is_full(self, host: _Host) -> bool:
-        return host.name in self._slow_hosts and self._waiting_for_slow() >= self._backlog // 4
+    def _manner(self, host: _Host) -> _Manner:
+        return self._manners.get(host.name, _Manner.QUICK)
 
-    def _waiting_for_slow(self) -> int:
-        return sum(len(host.waiting) for host in self._hosts.values() if host.name in self._slow_hosts)
+    def _queue_is_full(self, host: _Host) -> bool:
+        manner = self._manner(host)
+        return manner is not _Manner.QUICK and self._waiting_like(manner) >= self._backlog // 4
+
+    def _waiting_like(self, manner: _Manner) -> int:
+        return sum(len(host.waiting) for host in self._hosts.values() if self._manner(host) is manner)
 
     def _line_up(self, host: _Host) -> None:
         """Give a host that has something to send, and a connection to spare, its place at the end of its lane."""
-        if host.waiting and not host.lined_up and host.active < self._per_host:
-            host.lined_up = True
-            self._lanes[host.name in self._slow_hosts].add(host)
+        if host.waiting and host.lane is None and host.active < self._per_host:
+            host.lane = self._lanes[self._manner(host)]
+            host.lane.add(host)
 
     def _start_waiting(self) -> None:
-        for slow, places in ((False, self._concurrency), (True, self._slow_places)):
-            lane = self._lanes[slow]
-            while lane and len(lane.under_way) + self._answered + self.unrecorded < places:
+        for lane in self._lanes.values():
+            while lane and len(lane.under_way) + self._answered + self.unrecorded < lane.places:
                 host = lane.next()
-                host.lined_up = False
-                if host.waiting and (host.name in self._slow_hosts) is slow:
+                host.lane = None
+                if host.waiting:
                     self._start(host, lane)
                 self._line_up(host)
                 self._forget_if_idle(host)
@@ -223,7 +227,7 @@ class Sender:
 
     def _seconds(self, wire: _Wire) -> float:
         """How long `wire` has been under way."""
-        return monotonic() - (self._lanes[False].under_way.get(wire) or self._lanes[True].under_way[wire])
+        return monotonic() - next(lane.under_way[wire] for lane in self._lanes.values() if wire in lane.under_way)
 
     def _take_look_ups(self) -> None:
         for host, addresses in self._look_ups.finished():
@@ -240,22 +244,30 @@ class Sender:
 
     def _age(self, now: float) -> None:
         """Move requests that take long out of the way of the others."""
-        quick, slow = self._lanes[False].under_way, self._lanes[True].under_way
-        while quick and len(slow) < self._concurrency:
-            wire, started = next(iter(quick.items()))  # the oldest: places are taken in order
-            if started + SLOW_SECONDS > now:
-                return
-            slow[wire] = quick.pop(wire)
-            self._remember_slow(wire.job.checked.host)
+        beside = self._lanes[_Manner.SILENT].under_way
+        for manner in (_Manner.QUICK, _Manner.SLOW):
+            under_way = self._lanes[manner].under_way
+            while under_way and len(beside) < self._concurrency:
+                wire, started = next(iter(under_way.items()))  # the oldest: places are taken in order
+                if started + SLOW_SECONDS > now:
+                    break
+                beside[wire] = under_way.pop(wire)
+                self._regard(self._hosts[wire.job.checked.host], _Manner.SILENT)
 
-    def _remember_slow(self, name: str) -> None:
-        """Note that a host is slow; what waits for it beyond the share of slow hosts makes room for others."""
-        self._slow_hosts[name] = None
-        self._slow_hosts.move_to_end(name)
-        if len(self._slow_hosts) > REMEMBERED_SLOW_HOSTS:
-            self._slow_hosts.popitem(last=False)
-        host = self._hosts[name]
-        over = self._waiting_for_slow() - self._backlog // 4
+    def _regard(self, host: _Host, manner: _Manner) -> None:
+        """Note how a host behaves and let it wait among its like; what waits beyond their share makes room for others."""
+        if manner is _Manner.QUICK:
+            self._manners.pop(host.name, None)
+        else:
+            self._manners[host.name] = manner
+            self._manners.move_to_end(host.name)
+            if len(self._manners) > REMEMBERED_HOSTS:
+                self._manners.popitem(last=False)
+        if host.lane is not None and host.lane is not self._lanes[manner]:
+            host.lane.remove(host)
+            host.lane = None
+            self._line_up(host)
+        over = 0 if manner is _Manner.QUICK else self._waiting_like(manner) - self._backlog // 4
         for _ in range(min(over, len(host.waiting) - host.urgent)):
             self._queued -= 1
             self._finished.append((host.waiting.pop().key, Answer(status=0, error="busy")))
@@ -268,9 +280,9 @@ class Sender:
         if self._looking:
             first = min(self._seconds(wires[0]) for wires in self._looking.values())
             seconds = min(seconds, max(self._border.rules.connect_timeout_seconds - first, 0.01))
-        quick = self._lanes[False]
-        if quick.under_way and quick:  # somebody waits for a place that ageing may give
-            seconds = min(seconds, max(next(iter(quick.under_way.values())) + SLOW_SECONDS - now, 0.01))
+        for lane in (self._lanes[_Manner.QUICK], self._lanes[_Manner.SLOW]):
+            if lane.under_way and lane:  # somebody waits for a place that ageing may give
+                seconds = min(seconds, max(next(iter(lane.under_way.values())) + SLOW_SECONDS - now, 0.01))
         for descriptor, events in self._epoll.poll(seconds):
             if descriptor == self._look_ups.descriptor:
                 continue
@@ -303,10 +315,8 @@ class Sender:
             lane.under_way.pop(wire, None)
         host = self._hosts[wire.job.checked.host]
         host.active -= 1
-        if seconds > SLOW_SECONDS:
-            self._remember_slow(host.name)
-        else:
-            self._slow_hosts.pop(host.name, None)
+        late = _Manner.SLOW if answer.status else _Manner.SILENT
+        self._regard(host, late if seconds > SLOW_SECONDS else _Manner.QUICK)
         self._line_up(host)
         self._forget_if_idle(host)
         self._finished.append((wire.job.key, replace(answer, duration_ms=int(seconds * 1000))))
@@ -315,7 +325,7 @@ class Sender:
         self._idle.append(wire)
 
     def _forget_if_idle(self, host: _Host) -> None:
-        if not host.active and not host.waiting and not host.lined_up:
+        if not host.active and not host.waiting and host.lane is None:
             self._hosts.pop(host.name, None)
 
     def _watch(self, what: int, descriptor: int, multi: Any, data: Any) -> None:
@@ -336,6 +346,14 @@ class Sender:
         self._timer_at = None if milliseconds < 0 else monotonic() + milliseconds / 1000
 
 
+class _Manner(Enum):
+    """How a host behaved when it was last asked."""
+
+    QUICK = auto()
+    SLOW = auto()  # it answered after more than SLOW_SECONDS
+    SILENT = auto()  # it did not, or has not yet
+
+
 class _Job(NamedTuple):
     key: int
     checked: CheckedUrl
@@ -344,13 +362,13 @@ class _Job(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Host:
-    """What waits for one host, the `urgent` ones first, and how many connections it has. `lined_up`: it stands in a lane."""
+    """What waits for one host, the `urgent` ones first, how many connections it has, and in which lane it stands."""
 
     name: str
     waiting: list[_Job] = field(default_factory=list)  # few, and an empty deque is larger than a few
     urgent: int = 0
     active: int = 0
-    lined_up: bool = False
+    lane: _Lane | None = None
 
     def add(self, job: _Job, *, urgent: bool) -> None:
         self.waiting.insert(self.urgent if urgent else len(self.waiting), job)
@@ -370,9 +388,10 @@ class _Host:
 
 @dataclass(slots=True)
 class _Lane:
-    """Hosts that may start a request, in turn, those with something urgent `ahead`; and what is under way with its start
-    (monotonic seconds), oldest first."""
+    """Hosts that may start a request, in turn, those with something urgent `ahead`, while fewer than `places` are under way; what
+    is, with its start (monotonic seconds), oldest first."""
 
+    places: int
     ahead: deque[_Host] = field(default_factory=deque)
     hosts: deque[_Host] = field(default_factory=deque)
     under_way: dict[_Wire, float] = field(default_factory=dict)
@@ -387,6 +406,9 @@ class _Lane:
         if host in self.hosts:
             self.hosts.remove(host)
             self.ahead.append(host)
+
+    def remove(self, host: _Host) -> None:
+        (self.ahead if host in self.ahead else self.hosts).remove(host)
 
     def next(self) -> _Host:
         return (self.ahead or self.hosts).popleft()

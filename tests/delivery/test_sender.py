@@ -299,6 +299,20 @@ def test_more_hanging_hosts_than_places_hold_the_others_up_only_until_they_count
     sender.close()
 
 
+def test_a_host_that_was_slow_does_not_wait_behind_those_that_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever took three seconds once, perhaps since we did, waited a quarter of an hour behind 300 that hung."""
+    monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.2)
+    sender = Sender(border(), concurrency=8, per_host=1)
+    with Receiver(lambda request: Reply(hang=True) if request.host_number < 8 else Reply(drip=True), hosts=9) as receiver:
+        for first in (0, 10):
+            for key, url in enumerate(receiver.urls, first):
+                sender.submit(key, post(url))
+            assert [(key, answer.status) for key, answer in drive(sender, 1)] == [(first + 8, 200)]
+        receiver.release()
+        drive(sender, 16)
+    sender.close()
+
+
 def test_a_slow_host_that_answers_quickly_again_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.5)
     sender = Sender(border(total_timeout_seconds=1.0), concurrency=8, per_host=8)
