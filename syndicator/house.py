@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
+from syndicator.bell import ring_if_asked
 from syndicator.catalogue import Catalogue, read_catalogue
 from syndicator.clock import Clock, utc_now
 from syndicator.config import Config
@@ -34,11 +36,13 @@ class House:
 def open_house(config: Config, clock: Clock = utc_now) -> House:
     """Read the catalogue and open the database and the vault; raises ConfigError for what is wrong with them."""
     engine = open_engine(config.database_url)
+    sessions = open_sessions(engine)
+    event.listen(sessions, "after_commit", partial(ring_if_asked, folder=config.data_dir / "locks"))
     return House(
         config=config,
         catalogue=read_catalogue(config.site.feeds_dir),
         engine=engine,
-        sessions=open_sessions(engine),
+        sessions=sessions,
         vault=open_vault(config.data_dir),
         clock=clock,
     )

@@ -28,7 +28,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 ROWS = [
     {"syndicator", "reasons", "clock"},
     {"errors"},
-    {"config", "vault", "log", "process", "documents", "domain"},
+    {"bell", "config", "vault", "log", "process", "documents", "domain"},
     {"border", "static_copy"},
     {"catalogue", "outbound", "carriers", "access", "render", "signing"},
     {"intake", "channels", "storage", "proof"},

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from syndicator.channels import Answer, Deferred, Outcome, Parcel
 from syndicator.channels.email import Email, digest_letter
 from syndicator.channels.options import EmailOptions, next_digest_at
-from syndicator.delivery.ledger import KEEP, cancel, park, unclaimed
+from syndicator.delivery.ledger import KEEP, cancel, moment, park, unclaimed
 from syndicator.delivery.parcels import load_parcels
 from syndicator.delivery.settling import Result, settle
 from syndicator.domain.deliveries import DIGEST_LANE, OWED, Delivery
@@ -110,6 +110,7 @@ def _claim(session: Session, subscription_id: int, worker: str, at: datetime) ->
 
 
 def _due(at: datetime):  # type: ignore[no-untyped-def]  # its columns are chosen by the callers
-    return select(Delivery).where(
-        Delivery.state == OWED, Delivery.lane == DIGEST_LANE, Delivery.next_attempt_at <= at, unclaimed(at)
+    due = select(Delivery).where(
+        Delivery.state == OWED, Delivery.lane == DIGEST_LANE, Delivery.next_attempt_at <= at, unclaimed()
     )
+    return due.params(moment(at))

@@ -23,6 +23,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from syndicator.bell import Bell
 from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
 from syndicator.delivery.errands import Errand, Errands
 from syndicator.delivery.hub_requests import HubRequests
@@ -57,9 +58,11 @@ MARGIN_SECONDS = 20.0  # a request that starts so long before its claim lapses e
 RENEW_SECONDS = 30.0
 LOOK_FOR_DEAD_SECONDS = 10.0
 TALLY_SECONDS = 5.0
+IDLE_SECONDS = 0.25  # how long an idle engine waits before it looks by itself; what comes to be owed on this machine rings a bell
 RECALL_SECONDS = 0.5  # what has waited so long for its turn is judged again
 SPOILT_SECONDS = 5.0  # a feed whose documents could not be made is left alone for so long
 BATCH = 500
+STRETCH = 64  # so many are handed out before those that left are looked after
 BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
 ERRANDS: tuple[Errands, ...] = (HubRequests(), Trials())
@@ -109,6 +112,7 @@ class Engine:
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)  # counted, and not yet added to everybody's
     tallied_at: float = 0.0
     living: Living | None = None
+    bell: Bell | None = None
     pace: Pace | None = None  # only for who goes on: `drain_due` sends what is due and does not wait
     looked_for_dead_at: float = 0.0
     shown_seq: int = 0  # many machines: the event up to which all of them show everything
@@ -138,9 +142,11 @@ class Engine:
             self._add_tally()
         return done
 
-    def run(self, stopping: Callable[[], bool], *, idle_seconds: float = 0.1) -> None:
+    def run(self, stopping: Callable[[], bool], *, idle_seconds: float = IDLE_SECONDS) -> None:
         """Take turns until `stopping()`, then let what is under way end and give the rest back."""
         pause = 0.0
+        self.bell = Bell(self.house.config.data_dir / "locks", self.worker)
+        self.sender.listen(self.bell.descriptor)
         self.pace = Pace(self.ticks)
         while not stopping():
             pause = self._turn_or_pause(idle_seconds, pause, stopping)[1]
@@ -183,6 +189,9 @@ class Engine:
         if self.living is not None:
             self.living.close()
             self.living = None
+        if self.bell is not None:
+            self.bell.close()
+            self.bell = None
 
     def _turn_or_pause(self, wait_seconds: float, pause: float, stopping: Callable[[], bool]) -> tuple[Turn | None, float]:
         """Take a turn; where the database does not do its part, go on without it for a while, longer each time (`pause`)."""
@@ -203,11 +212,13 @@ class Engine:
     def _pump(self, seconds: float) -> None:
         """Move what is under way on, and keep what came back."""
         if self.talkers.in_flight and not self.sender.in_flight:
-            self.talks += self.talkers.finished(seconds)
+            self.talks += self.talkers.finished(min(seconds, 0.1))
             seconds = 0.0
         self.sender.unrecorded = sum(answer.tried for _, answer in self.answers)
         self.answers += self.sender.pump(min(seconds, 0.02) if self.talkers.in_flight else seconds)
         self.talks += self.talkers.finished()
+        if self.bell is not None:
+            self.bell.hush()
 
     @property
     def unrecorded(self) -> int:
@@ -293,7 +304,10 @@ class Engine:
                 stale, seq = self.pace.choose(session, stale, seq)
         # Each worker begins with a feed of its own choice, so that several share the work.
         in_own_order = sorted(stale, key=lambda _: self.chance())
-        rendered = sum(map(self._render_feed, in_own_order))
+        rendered = 0
+        for name in in_own_order:
+            rendered += self._render_feed(name)
+            self._pump(0.0)
         return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), rendered
 
     def _render_feed(self, name: str) -> bool:
@@ -350,7 +364,9 @@ class Engine:
                 park(session, load.paused, worker=self.worker)
         self.unread = []
         unmade = load.unmade
-        for parcel in load.parcels:
+        for number, parcel in enumerate(load.parcels, 1):
+            if number % STRETCH == 0:
+                self._pump(0.0)
             try:
                 self._hand_out(parcel, at)
             except Exception:  # one story or endpoint that we cannot make a request of must not stop the others

@@ -10,19 +10,69 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import cast
 
-from sqlalchemy import ColumnElement, Select, Update, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, Update, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from syndicator.domain.base import UtcDateTime
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Delivery, DeliveryState, Lane
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
-from syndicator.storage.queries import lock_rows
+from syndicator.storage.queries import among, lock_rows
 
 PER_SUBSCRIPTION = 8  # deliveries that one worker holds for one subscription at once, so that ten thousand of one starve nobody
 LOOKS = 4  # how often a claim looks further when one subscription's deliveries lie in the way
 IMPOSSIBLE = timedelta(minutes=10)  # no claim reaches so far
 PROBE = timedelta(seconds=60)  # how long others leave a resting endpoint alone while one delivery tries it
 KEEP = {"synchronize_session": False}
+AT, FAR = (bindparam(name, type_=UtcDateTime()) for name in ("at", "far"))
+DELIVERIES, SUBSCRIPTIONS = cast("Table", Delivery.__table__), cast("Table", Subscription.__table__)
+
+
+def unclaimed(delivery: type[Delivery] = Delivery) -> ColumnElement[bool]:
+    """Nobody's, or somebody's whose time is over; a claim that reaches far ahead was made under a clock set back since.
+
+    The statement it stands in wants the parameters of `moment`.
+    """
+    until = delivery.claimed_until
+    return or_(until.is_(None), until <= AT, until > FAR)
+
+
+def moment(at: datetime) -> dict[str, datetime]:
+    """The parameters that stand for the present in statements which are built once."""
+    return {"at": at, "far": at + IMPOSSIBLE}
+
+
+def _awake() -> ColumnElement[bool]:
+    return or_(Subscription.resting_until.is_(None), Subscription.resting_until <= AT)
+
+
+# What runs for each batch is built once: to build it takes as long as to run it.
+DUE_AT_ALL = (
+    select(Delivery.id)
+    .join(Subscription, Subscription.id == Delivery.subscription_id)
+    .where(
+        Delivery.state == OWED,
+        Delivery.lane.in_(LANE_ORDER.values()),  # named, so that each is a seek in the index
+        Delivery.next_attempt_at <= AT,
+        unclaimed(),
+        or_(Delivery.lane == LANE_ORDER[Lane.URGENT], _awake()),
+    )
+)
+ANY_DUE = DUE_AT_ALL.limit(1)
+CLAIM = (
+    update(DELIVERIES)
+    .where(among(Delivery.id, "ids"))
+    .values(claimed_by=bindparam("worker"), claimed_until=bindparam("until", type_=UtcDateTime()))
+)
+SUBSCRIPTION_ROWS = select(Subscription.id).where(among(Subscription.id, "ids")).order_by(Subscription.id)
+NEXT_NUMBER = update(SUBSCRIPTIONS).where(among(Subscription.id, "ids")).values(last_sequence=Subscription.last_sequence + 1)
+NUMBER = (
+    update(DELIVERIES)
+    .where(among(Delivery.id, "ids"))
+    .values(sequence=select(Subscription.last_sequence).where(Subscription.id == Delivery.subscription_id).scalar_subquery())
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +103,12 @@ class _Choice:
 
 def anything_due(session: Session, *, at: datetime) -> bool:
     """Say whether a claim might find something; a read, so that an idle worker takes no write lock."""
-    return session.scalar(_due_at_all(at).limit(1)) is not None
+    return session.scalar(ANY_DUE, moment(at)) is not None
 
 
 def count_due(session: Session, *, at: datetime, most: int = 8_000) -> int:
     """Count what is due, up to `most`."""
-    return session.scalar(select(func.count()).select_from(_due_at_all(at).limit(most).subquery())) or 0
+    return session.scalar(select(func.count()).select_from(DUE_AT_ALL.limit(most).subquery()), moment(at)) or 0
 
 
 def claim_due(
@@ -82,10 +132,7 @@ def claim_due(
     if choice.rows:
         ids = [row.delivery_id for row in choice.rows]
         lock_subscriptions(session, {row.subscription_id for row in choice.rows})
-        session.execute(
-            update(Delivery).where(Delivery.id.in_(ids)).values(claimed_by=worker, claimed_until=at + lease),
-            execution_options=KEEP,
-        )
+        session.execute(CLAIM, {"ids": ids, "worker": worker, "until": at + lease})
         _number(session, [row for row in choice.rows if not row.numbered])
         probing = [row.subscription_id for row in choice.rows if row.probing]
         if probing:
@@ -154,34 +201,14 @@ def owed_summary(session: Session) -> tuple[int, datetime | None]:
     return count, oldest
 
 
-def _due_at_all(at: datetime) -> Select[int]:
-    return (
-        select(Delivery.id)
-        .join(Subscription, Subscription.id == Delivery.subscription_id)
-        .where(
-            Delivery.state == OWED,
-            Delivery.lane.in_(LANE_ORDER.values()),  # named, so that each is a seek in the index
-            Delivery.next_attempt_at <= at,
-            unclaimed(at),
-            or_(Delivery.lane == LANE_ORDER[Lane.URGENT], _awake(at)),
-        )
-    )
-
-
-def _awake(at: datetime) -> ColumnElement[bool]:
-    return or_(Subscription.resting_until.is_(None), Subscription.resting_until <= at)
-
-
 def _choose(session: Session, choice: _Choice, lane: Lane, *, at: datetime, limit: int, up_to_seq: int) -> None:
     """Add due deliveries of `lane` to `choice`, oldest first, looking beyond those whose subscription has its share."""
     for _ in range(LOOKS):
         room = limit - len(choice.rows)
         if room <= 0:
             return
-        wanted = _due(lane, at, up_to_seq).where(Delivery.id.not_in([row.delivery_id for row in choice.rows]))
-        if choice.full:
-            wanted = wanted.where(Delivery.subscription_id.not_in(choice.full))
-        found = session.execute(wanted.limit(room).with_for_update(of=Delivery, skip_locked=True)).all()
+        past = {"taken": [row.delivery_id for row in choice.rows], "full": choice.full, "room": room, "up_to_seq": up_to_seq}
+        found = session.execute(_due(lane), past | moment(at)).all()
         before = len(choice.rows)
         for delivery_id, subscription_id, sequence, resting_until in found:
             probing = resting_until is not None and lane is not Lane.URGENT
@@ -190,8 +217,9 @@ def _choose(session: Session, choice: _Choice, lane: Lane, *, at: datetime, limi
             return
 
 
-def _due(lane: Lane, at: datetime, up_to_seq: int) -> Select[int, int, int | None, datetime | None]:
-    """What may be sent now. An endpoint that rests is left alone, except for what is urgent."""
+@cache
+def _due(lane: Lane) -> Select[int, int, int | None, datetime | None]:
+    """What may be sent now, beyond what is taken. An endpoint that rests is left alone, except for what is urgent."""
     other = aliased(Delivery)
     blocked = (
         select(other.id)
@@ -200,7 +228,7 @@ def _due(lane: Lane, at: datetime, up_to_seq: int) -> Select[int, int, int | Non
             other.subscription_id == Delivery.subscription_id,
             other.id != Delivery.id,
             other.state == OWED,
-            or_(other.event_seq > Delivery.event_seq, ~unclaimed(at, other)),
+            or_(other.event_seq > Delivery.event_seq, ~unclaimed(other)),
         )
         .exists()
     )
@@ -210,27 +238,27 @@ def _due(lane: Lane, at: datetime, up_to_seq: int) -> Select[int, int, int | Non
         .where(
             Delivery.state == OWED,
             Delivery.lane == LANE_ORDER[lane],
-            Delivery.next_attempt_at <= at,
-            unclaimed(at),
-            Delivery.event_seq <= up_to_seq,
+            Delivery.next_attempt_at <= AT,
+            unclaimed(),
+            Delivery.event_seq <= bindparam("up_to_seq"),
+            ~among(Delivery.id, "taken"),
+            ~among(Delivery.subscription_id, "full"),
             ~blocked,
         )
         .order_by(Delivery.next_attempt_at, Delivery.event_seq)
+        .limit(bindparam("room"))
+        .with_for_update(of=Delivery, skip_locked=True)
     )
     if lane is Lane.URGENT:
         return wanted
-    return wanted.where(_awake(at))
+    return wanted.where(_awake())
 
 
 def _number(session: Session, rows: list[Owed]) -> None:
     """Give each delivery the next number of its subscription, whose rows are locked; without gaps, in the order of `rows`."""
     for layer in _layers(rows):
-        subscriptions = [row.subscription_id for row in layer]
-        grow = update(Subscription).where(Subscription.id.in_(subscriptions))
-        session.execute(grow.values(last_sequence=Subscription.last_sequence + 1), execution_options=KEEP)
-        newest = select(Subscription.last_sequence).where(Subscription.id == Delivery.subscription_id).scalar_subquery()
-        mine = update(Delivery).where(Delivery.id.in_([row.delivery_id for row in layer]))
-        session.execute(mine.values(sequence=newest), execution_options=KEEP)
+        session.execute(NEXT_NUMBER, {"ids": [row.subscription_id for row in layer]})
+        session.execute(NUMBER, {"ids": [row.delivery_id for row in layer]})
 
 
 def _layers(rows: list[Owed]) -> Iterator[list[Owed]]:
@@ -244,14 +272,8 @@ def _layers(rows: list[Owed]) -> Iterator[list[Owed]]:
 
 def lock_subscriptions(session: Session, ids: Collection[int]) -> None:
     """Lock in one order, so that two workers do not wait for each other."""
-    lock_rows(session, select(Subscription.id).where(Subscription.id.in_(ids)).order_by(Subscription.id))
+    lock_rows(session, SUBSCRIPTION_ROWS, {"ids": ids})
 
 
 def _mine(ids: Sequence[int], worker: str) -> Update:
     return update(Delivery).where(Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker)
-
-
-def unclaimed(at: datetime, delivery: type[Delivery] = Delivery) -> ColumnElement[bool]:
-    """Nobody's, or somebody's whose time is over; a claim that reaches far ahead was made under a clock set back since."""
-    until = delivery.claimed_until
-    return or_(until.is_(None), until <= at, until > at + IMPOSSIBLE)

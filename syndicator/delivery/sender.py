@@ -84,6 +84,7 @@ class Sender:
         self._epoll.register(self._look_ups.descriptor, select.EPOLLIN)
         self._polled: set[int] = set()
         self._timer_at: float | None = None
+        self._woken_by, self._woken = -1, False
         self.may_start: Callable[[int], bool] = lambda _key: True
         self.unrecorded = 0
         self._answered = 0  # of those that wait to be handed back
@@ -112,6 +113,11 @@ class Sender:
             host.lane.move_ahead(host)
         self._line_up(host)
 
+    def listen(self, descriptor: int) -> None:
+        """Have `pump` return early whenever `descriptor` can be read."""
+        self._epoll.register(descriptor, select.EPOLLIN)
+        self._woken_by = descriptor
+
     def waiting(self) -> set[int]:
         """The keys of what has been submitted and has not left."""
         return {job.key for host in self._hosts.values() for job in host.waiting}
@@ -129,7 +135,7 @@ class Sender:
 
         Where more is under way, it waits for more, GATHER_SECONDS at most: to record a few costs almost what recording many does.
         """
-        limit = monotonic() + timeout_seconds
+        limit, self._woken = monotonic() + timeout_seconds, False
         while True:
             self._age(monotonic())
             self._start_waiting()
@@ -140,7 +146,7 @@ class Sender:
             self._move(max(limit - monotonic(), 0.0))
             self._take_look_ups()
             self._collect()
-            if monotonic() >= limit:
+            if self._woken or monotonic() >= limit:
                 self._start_waiting()
                 finished, self._finished, self._answered = self._finished, [], 0
                 return finished
@@ -284,7 +290,9 @@ class Sender:
             if lane.under_way and lane:  # somebody waits for a place that ageing may give
                 seconds = min(seconds, max(next(iter(lane.under_way.values())) + SLOW_SECONDS - now, 0.01))
         for descriptor, events in self._epoll.poll(seconds):
-            if descriptor == self._look_ups.descriptor:
+            if descriptor == self._woken_by:
+                self._woken = True
+            if descriptor in {self._look_ups.descriptor, self._woken_by}:
                 continue
             flags = pycurl.CSELECT_IN if events & select.EPOLLIN else 0
             flags |= pycurl.CSELECT_OUT if events & select.EPOLLOUT else 0

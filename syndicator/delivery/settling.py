@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Table, insert, or_, select, update
+from sqlalchemy import Table, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from syndicator.channels import Accepted, Answer, Deferred, Outcome, Refused
-from syndicator.delivery.ledger import KEEP, lock_subscriptions, unclaimed
+from syndicator.delivery.ledger import AT, DELIVERIES, KEEP, SUBSCRIPTIONS, lock_subscriptions, moment, unclaimed
 from syndicator.domain.deliveries import LANE_ORDER, OWED, Attempt, Delivery, DeliveryState, Lane, next_attempt_at, spread_out
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState, Told
 from syndicator.house import House
 from syndicator.operations.endpoints import pause_failing, tell_owner
 from syndicator.operations.subscriptions import cancel_owed
-from syndicator.storage.queries import overtaken
+from syndicator.storage.queries import among, overtaken
 
 KEPT_OF_ANSWER = 2000
 KEPT_HEADERS, KEPT_OF_HEADER = 20, 200
@@ -29,7 +29,52 @@ MASKED_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"
 RESTS_AFTER = 8
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=15)
 TELL_AFTER_TRIES = 4
-ATTEMPTS = cast("Table", Attempt.__table__)  # many rows are inserted, and none of them needed as an object
+ATTEMPTS = cast("Table", Attempt.__table__)  # many rows are written, and none of them needed as an object
+# Run for every batch, so built once: to build one takes as long as to run it.
+HELD = (
+    select(Delivery.id, Delivery.subscription_id, Delivery.story_id)
+    .where(among(Delivery.id, "ids"), Delivery.state == OWED, Delivery.claimed_by == bindparam("worker"))
+    .order_by(Delivery.id)
+    .with_for_update()
+)
+DELIVER = (
+    update(DELIVERIES)
+    .where(among(Delivery.id, "ids"))
+    .values(
+        state=DeliveryState.DELIVERED,
+        settled_at=AT,
+        next_attempt_at=None,
+        last_reason="",
+        claimed_by=None,
+        claimed_until=None,
+        attempt_count=Delivery.attempt_count + 1,
+    )
+)
+ACTIVE = Subscription.state == SubscriptionState.ACTIVE
+AILING = select(Subscription).where(
+    among(Subscription.id, "ids"), ACTIVE, or_(Subscription.told != Told.NOTHING, Subscription.resting_until.is_not(None))
+)
+CLEAR = (
+    update(SUBSCRIPTIONS)
+    .where(among(Subscription.id, "ids"), ACTIVE)
+    .values(last_delivered_at=AT, failing_since=None, failures_in_row=0, resting_until=None)
+)
+DROP_OVERTAKEN = (
+    update(DELIVERIES)
+    .where(
+        among(Delivery.story_id, "stories"),
+        among(Delivery.subscription_id, "ids"),
+        Delivery.state == OWED,
+        unclaimed(),
+        overtaken(),
+    )
+    .values(
+        state=DeliveryState.SUPERSEDED,
+        settled_at=AT,
+        next_attempt_at=None,
+        last_reason="superseded by a newer version",
+    )
+)
 PATIENT = [LANE_ORDER[lane] for lane in (Lane.ORDINARY, Lane.BACKFILL, Lane.TOPIC)]  # the lanes that wait while an endpoint rests
 
 
@@ -49,10 +94,8 @@ def settle(
 
     `spread` gives each delivery's chance number in [0, 1). A result whose claim was lost meanwhile changes nothing.
     """
-    ours = select(Delivery.id, Delivery.subscription_id, Delivery.story_id).where(
-        Delivery.id.in_([result.delivery_id for result in results]), Delivery.state == OWED, Delivery.claimed_by == worker
-    )
-    places = {row.id: row for row in session.execute(ours.order_by(Delivery.id).with_for_update())}
+    mine = {"ids": [result.delivery_id for result in results], "worker": worker}
+    places = {row.id: row for row in session.execute(HELD, mine)}
     held = [result for result in results if result.delivery_id in places]
     if not held:
         return []
@@ -128,13 +171,8 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     """
     if not ids:
         return
-    done = update(Delivery).where(Delivery.id.in_(ids))
-    settled = {"state": DeliveryState.DELIVERED, "settled_at": at, "next_attempt_at": None, "last_reason": ""}
-    free = {"claimed_by": None, "claimed_until": None, "attempt_count": Delivery.attempt_count + 1}
-    session.execute(done.values(**settled, **free), execution_options=KEEP)
-    active = Subscription.state == SubscriptionState.ACTIVE
-    ailing = or_(Subscription.told != Told.NOTHING, Subscription.resting_until.is_not(None))
-    recovered = session.scalars(select(Subscription).where(Subscription.id.in_(working), active, ailing)).all()
+    session.execute(DELIVER, {"ids": ids, "at": at})
+    recovered = session.scalars(AILING, {"ids": working}).all()
     for subscription in recovered:
         if subscription.told is not Told.NOTHING and subscription.failing_since is not None:
             tell_owner(session, house, subscription, Told.NOTHING, "", at=at)
@@ -144,9 +182,7 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
     if awake:  # what was put off while it rested goes now
         owed = update(Delivery).where(Delivery.subscription_id.in_(awake), Delivery.state == OWED, Delivery.lane.in_(PATIENT))
         session.execute(owed.where(Delivery.next_attempt_at > at).values(next_attempt_at=at), execution_options=KEEP)
-    well = update(Subscription).where(Subscription.id.in_(working), active)
-    cleared = {"failing_since": None, "failures_in_row": 0, "resting_until": None}
-    session.execute(well.values(last_delivered_at=at, **cleared), execution_options=KEEP)
+    session.execute(CLEAR, {"ids": working, "at": at})
     session.expire_all()
 
 
@@ -221,18 +257,10 @@ def _put_off(session: Session, subscription: Subscription, at: datetime) -> None
         waits = update(Delivery).where(
             Delivery.subscription_id == subscription.id, Delivery.state == OWED, Delivery.lane.in_(PATIENT)
         )
-        waits = waits.where(Delivery.next_attempt_at < until, unclaimed(at))
-        session.execute(waits.values(next_attempt_at=until), execution_options=KEEP)
+        waits = waits.where(Delivery.next_attempt_at < until, unclaimed())
+        session.execute(waits.values(next_attempt_at=until), moment(at), execution_options=KEEP)
 
 
 def _drop_overtaken(session: Session, stories: set[int], subscriptions: set[int], at: datetime) -> None:
     """Supersede what was in flight, or lapsed, while something newer for the same story and subscription came to be owed."""
-    dropped = update(Delivery).where(
-        Delivery.story_id.in_(stories),
-        Delivery.subscription_id.in_(subscriptions),
-        Delivery.state == OWED,
-        unclaimed(at),
-        overtaken(),
-    )
-    superseded = {"state": DeliveryState.SUPERSEDED, "settled_at": at, "next_attempt_at": None}
-    session.execute(dropped.values(**superseded, last_reason="superseded by a newer version"), execution_options=KEEP)
+    session.execute(DROP_OVERTAKEN, {"stories": stories, "ids": subscriptions} | moment(at))

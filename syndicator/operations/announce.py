@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, case, false, insert, literal, null, 
 from sqlalchemy.orm import Session, aliased
 
 from syndicator.access import embargoed
+from syndicator.bell import ring_after
 from syndicator.catalogue import Catalogue
 from syndicator.domain.agreements import Agreement
 from syndicator.domain.deliveries import DIGEST_LANE, LANE_ORDER, OWED, TOPIC_LANE, Delivery, DeliveryState, Lane
@@ -64,6 +65,7 @@ def announce(
     if placement.changed:
         stale = update(FeedState).where(FeedState.feed.in_(placement.changed)).values(changed_seq=seq, changed_at=at)
         session.execute(stale)
+    ring_after(session)
     if kind not in SILENT:
         before = select(Event.seq).where(Event.story_id == event.story_id, Event.seq < event.seq).limit(1)
         first = session.scalar(before) is None

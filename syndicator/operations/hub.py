@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from syndicator.access import decide_feed
+from syndicator.bell import ring_after
 from syndicator.border import Border
 from syndicator.channels.websub import parse_hub_request
 from syndicator.domain.base import new_id
@@ -96,6 +97,7 @@ def keep_request(
     )
     session.add(request)
     session.flush()
+    ring_after(session)
     return request
 
 

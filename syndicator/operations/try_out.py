@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from syndicator.bell import ring_after
 from syndicator.channels import Accepted, Outcome
 from syndicator.channels.answers import in_words
 from syndicator.domain.base import new_id
@@ -62,6 +63,7 @@ def ask_for_trial(
     test = Trial(public_id=new_id("tst_"), subscription=subscription, kind=kind, asked_at=at, due_at=at)
     session.add(test)
     session.flush()
+    ring_after(session)
     audit.record(session, actor, "subscription.test", subscription.public_id, at=at, test=test.public_id, kind=kind.value)
     return test
 

@@ -5,13 +5,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Select, and_, insert, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    String,
+    TypeDecorator,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from syndicator.domain.base import Base, Counter
 from syndicator.domain.deliveries import TOPIC_LANE, Delivery
@@ -21,6 +41,49 @@ from syndicator.errors import NotFound, StoryNotFound
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
+
+
+class _Ids(TypeDecorator[Collection[int]]):
+    """Row ids as one value: an array, and as JSON where there are none."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(ARRAY(BigInteger) if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: Collection[int] | None, dialect: Dialect) -> Any:
+        ids = list(value or ())
+        return ids if dialect.name == "postgresql" else json.dumps(ids)
+
+
+class _Among(FunctionElement[bool]):
+    inherit_cache = True
+    type = Boolean()
+
+    def self_group(self, against: Any = None) -> Any:
+        """Itself: SQLite uses no index for a condition that is compared with 1, as those of its whole numbers are."""
+        return self
+
+
+def among(column: ColumnElement[Any] | Any, name: str) -> ColumnElement[bool]:
+    """The condition that `column` is one of the ids given as the parameter `name` when the statement is executed.
+
+    A statement can be built once for any number of them, where `in_` writes each into its text: of 500, half the time.
+    """
+    return _Among(column, bindparam(name, type_=_Ids()))
+
+
+@compiles(_Among)
+def _among_json(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({ids}))"  # noqa: S608  # both are SQL, made by the compiler
+
+
+@compiles(_Among, "postgresql")
+def _among_array(element: _Among, compiler: SQLCompiler, **options: Any) -> str:
+    column, ids = (compiler.process(part, **options) for part in element.clauses)
+    return f"{column} = ANY ({ids})"
 
 
 def next_value(session: Session, counter: str) -> int:
@@ -33,13 +96,14 @@ def next_value(session: Session, counter: str) -> int:
     return value
 
 
-def lock_rows(session: Session, rows: Select[Any]) -> None:
-    """Keep others from changing `rows` until the transaction ends. SQLite has one writer at a time, who need not ask.
+def lock_rows(session: Session, rows: Select[Any], given: Mapping[str, Any] | None = None) -> None:
+    """Keep others from changing `rows`, whose parameters are `given`, until the transaction ends.
 
-    Others may still refer to the rows: whoever owes a delivery would else wait for a worker that waits for what it supersedes.
+    SQLite has one writer at a time, who need not ask. Others may still refer to the rows: whoever owes a delivery would else wait
+    for a worker that waits for what it supersedes.
     """
     if session.get_bind().dialect.name != "sqlite":
-        session.execute(rows.with_for_update(key_share=True)).all()
+        session.execute(rows.with_for_update(key_share=True), given).all()
 
 
 def insert_into(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
