@@ -30,6 +30,7 @@ from syndicator.web.newsroom import newsroom
 from syndicator.web.polls import PollBook
 from syndicator.web.portal import portal
 from syndicator.web.receipts import receipts
+from syndicator.web.routes import Route
 from syndicator.web.site import site
 from syndicator.web.superdesk import superdesk
 
@@ -59,6 +60,7 @@ BLUEPRINTS = (
 def create_app(config: Config, house: House | None = None) -> Flask:
     """Return the WSGI application for `config`; `house` is handed in by those who have opened it already."""
     app = Flask("syndicator.web", static_folder=None)  # pages.py serves the static files
+    app.url_rule_class = Route
     app.url_map.merge_slashes = False  # one address for each thing; the others are 404
     secure = config.site.base_url.startswith("https:")
     app.config.update(

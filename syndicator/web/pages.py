@@ -11,7 +11,7 @@ import hashlib
 import mimetypes
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -67,8 +67,9 @@ class Asset:
     bodies: dict[str, bytes]
 
 
+@cache
 def read_assets(folder: Path) -> dict[str, Asset]:
-    """Read every file of `folder`, by its plain name such as `site.css`."""
+    """Read every file of `folder`, by its plain name such as `site.css`, once in a process."""
     return {file.name: _read_asset(file) for file in sorted(folder.iterdir()) if file.is_file()}
 
 
