@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from hypothesis import settings
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
@@ -21,6 +23,7 @@ from syndicator.domain.tables import TABLES
 from syndicator.house import House, open_house
 from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
+from tests import dialects as _dialects  # noqa: F401 -- for what it registers
 from tests.clocks import HandClock
 from tests.databases import Databases, connect, remove_rows, remove_schema, shape
 from tests.desk import Desk
@@ -35,6 +38,23 @@ for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
 # In CI the same examples every time, so that nobody's change fails for an old bug; at a desk new ones, so that the bug is found.
 settings.register_profile("suite", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("suite")
+
+
+class CompiledTemplates(BytecodeCache):
+    """The templates of this process, which each test's application would compile again, page by page."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._kept.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+Flask.jinja_options = {"bytecode_cache": CompiledTemplates()}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
