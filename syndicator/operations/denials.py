@@ -17,6 +17,7 @@ from syndicator.domain.deliveries import OWED, Delivery, DeliveryState
 from syndicator.domain.publishers import FeedToken
 from syndicator.domain.stories import Event, EventType
 from syndicator.domain.subscriptions import ChannelKind, HubRequest, Subscription, SubscriptionState
+from syndicator.operations.subscriptions import DENIED
 
 WITHDRAWALS = [kind for kind in EventType if kind.withdraws]
 
@@ -47,7 +48,7 @@ def _deny(session: Session, whose: ColumnElement[bool], reason: str, at: datetim
     subscriptions: Sequence[Subscription] = session.scalars(wanted.with_for_update()).all()
     _cancel_stories(session, [subscription.id for subscription in subscriptions], reason, at)
     for subscription in subscriptions:
-        subscription.state, subscription.state_reason = SubscriptionState.PAUSED, f"denied: {reason}"
+        subscription.state, subscription.state_reason = SubscriptionState.PAUSED, f"{DENIED}{reason}"
         session.execute(delete(HubRequest).where(HubRequest.websub_key == subscription.websub_key))
         session.add(
             HubRequest(
@@ -80,6 +81,6 @@ def _cancel_stories(session: Session, subscription_ids: Sequence[int], reason: s
         "state": DeliveryState.CANCELLED,
         "settled_at": at,
         "next_attempt_at": None,
-        "last_reason": f"denied: {reason}"[:200],
+        "last_reason": f"{DENIED}{reason}"[:200],
     }
     session.execute(stories.values(cancelled), execution_options={"synchronize_session": False})

@@ -25,6 +25,8 @@ from syndicator.operations.backfill import catch_up
 from syndicator.storage.queries import last_value
 
 OLD_SECRET_SIGNS_FOR = timedelta(hours=24)
+DENIED = "denied: "  # so begins why a subscription is paused whose callback was told so (see denials.py)
+KEEP = {"synchronize_session": False}
 WITHDRAWALS = [kind for kind in EventType if kind.withdraws]
 
 
@@ -104,10 +106,13 @@ def resume(session: Session, subscription: Subscription, *, actor: str, at: date
     """Send again: what was owed when it was paused, and the newest state of each story that it missed since it last worked; where
     a digest is wanted, at its hour.
 
-    Raises Conflict when it has ended, or was made by the address of a feed whose token has been revoked.
+    Raises Conflict when it has ended, was made by the address of a feed whose token has been revoked, or when its callback was
+    told that it had ended, which has to ask for it anew.
     """
     if subscription.token_id is not None and session.get_one(FeedToken, subscription.token_id).revoked_at is not None:
         raise Conflict("the feed's token was revoked; subscribe again with one that works")
+    if subscription.state is SubscriptionState.PAUSED and subscription.state_reason.startswith(DENIED):
+        raise Conflict("its callback was told that the subscription had ended; have it subscribe again at the hub")
     owed = update(Delivery).where(Delivery.subscription_id == subscription.id, Delivery.state == OWED)
     for_digest = and_(Delivery.lane == DIGEST_LANE, Delivery.attempt_count == 0)
     due = case((for_digest, literal(subscription.digest_at or at, type_=Delivery.created_at.type)), else_=at)
@@ -176,7 +181,9 @@ def revise(
     given = {"endpoint": endpoint, "options": options, "credential": credential}
     stays = house.vault.unlock(subscription.secret) if subscription.channel.logs_in and subscription.secret else ""
     moved = endpoint is not None and endpoint != subscription.endpoint
-    subscription.endpoint = subscription.endpoint if endpoint is None else endpoint
+    if endpoint is not None and moved:
+        subscription.endpoint = endpoint
+        _begin_anew(session, subscription, at)
     subscription.options = destinations.check(
         border,
         subscription.publisher,
@@ -191,6 +198,15 @@ def revise(
         subscription.digest_at = destinations.first_digest_at(subscription.channel, subscription.options, at)
     changed = [name for name, value in given.items() if value is not None]
     audit.record(session, actor, "subscription.revise", subscription.public_id, at=at, changed=changed)
+
+
+def _begin_anew(session: Session, subscription: Subscription, at: datetime) -> None:
+    """Hold nothing against another endpoint that the former one did: it is not rested, and what waited for that goes now."""
+    subscription.failing_since, subscription.failures_in_row, subscription.resting_until = None, 0, None
+    waits = update(Delivery).where(
+        Delivery.subscription_id == subscription.id, Delivery.state == OWED, Delivery.lane != DIGEST_LANE
+    )
+    session.execute(waits.where(Delivery.next_attempt_at > at).values(next_attempt_at=at), execution_options=KEEP)
 
 
 def sign_with_key(session: Session, house: House, subscription: Subscription, *, actor: str, at: datetime) -> str:

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import select
 
+from syndicator.border import open_border
 from syndicator.delivery.engine import Engine
 from syndicator.domain.deliveries import DeliveryState
 from syndicator.domain.letters import Letter
@@ -18,7 +19,7 @@ from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.house import House
 from syndicator.operations.backfill import backfill
 from syndicator.operations.deliveries import replay_many
-from syndicator.operations.subscriptions import pause, resume, sign_with_key
+from syndicator.operations.subscriptions import pause, resume, revise, sign_with_key
 from syndicator.operations.try_out import ask_for_trial, trials_of
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
@@ -112,6 +113,21 @@ def test_pausing_what_is_paused_forgets_nothing_that_was_missed(desk: Desk, engi
     change(desk, subscription, "resume")
     engine.drain_due()
     assert heads(receiver.received) == ["Missed"]
+
+
+def test_another_endpoint_does_not_wait_for_what_the_former_one_asked_for(desk: Desk, engine: Engine, receiver: Receiver) -> None:
+    with Receiver(lambda request: Reply(status=429, headers=(("Retry-After", "86400"),))) as full:
+        subscription = desk.subscription(desk.publisher(), endpoint=full.url)
+        desk.publish(headline="First")
+        engine.drain_due()
+        desk.publish(external_id="second", headline="Second")
+        engine.drain_due()
+        assert len(full.received) == 1
+    with desk.house.sessions.begin() as session:
+        found, border = session.get_one(Subscription, subscription.id), open_border(desk.house.config)
+        revise(session, desk.house, border, found, endpoint=receiver.url, options=None, actor="test", at=desk.house.clock())
+    engine.drain_due()
+    assert sorted(heads(receiver.received)) == ["First", "Second"]
 
 
 def test_a_correction_missed_in_a_pause_comes_although_its_story_has_left_the_feed(

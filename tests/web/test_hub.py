@@ -14,6 +14,7 @@ from sqlalchemy import select
 from syndicator.catalogue import Catalogue
 from syndicator.domain.publishers import PublisherState
 from syndicator.domain.subscriptions import HubRequest, Subscription, SubscriptionState
+from syndicator.errors import Conflict
 from syndicator.operations import keep_time
 from syndicator.operations.subscriptions import pause, resume
 from syndicator.sending import create_engine
@@ -175,6 +176,10 @@ def test_a_publisher_that_may_not_have_a_feed_any_more_is_told_so_at_its_callbac
         assert (asked["hub.mode"], asked["hub.topic"]) == (["denied"], [topic])
         assert state.value in asked["hub.reason"][0]
     engine.close()
+    if state is PublisherState.SUSPENDED:
+        desk.move(publisher, PublisherState.APPROVED)
+        with pytest.raises(Conflict, match="subscribe again"):  # or it would be pushed what it was told not to expect
+            change(desk, resume)
 
 
 @pytest.mark.parametrize("change", [{"access": "eligible"}, {"websub": False}, None])

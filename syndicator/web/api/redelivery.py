@@ -45,7 +45,7 @@ class BackfillWanted(Body):
 class ReplayWanted(Body):
     state: DeliveryState = Field(DeliveryState.GIVEN_UP, strict=False, description="How they ended.")
     subscription: Label | None = Field(None, description="Only those of this subscription.")
-    since: Instant | None = Field(None, strict=False, description="Only those owed since then.")
+    since: Instant | None = Field(None, strict=False, description="Only those that ended since then.")
 
 
 class OwedAgain(Answer):
