@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from syndicator.domain.deliveries import GIVEN_UP, LANE_ORDER, Attempt, Delivery, DeliveryState, Lane
+from syndicator.domain.deliveries import GIVEN_UP, LANE_ORDER, OWED, Attempt, Delivery, DeliveryState, Lane
 from syndicator.domain.stories import Event, EventType, Story, StoryVersion
 from syndicator.domain.subscriptions import Subscription, SubscriptionState
 from syndicator.errors import Conflict, NotFound
@@ -17,6 +17,7 @@ from syndicator.operations import audit
 from syndicator.storage.queries import of_events
 
 REPLAYED_AT_ONCE = 10_000
+RECENT = 200
 ORDINARY, BACKFILL = LANE_ORDER[Lane.ORDINARY], LANE_ORDER[Lane.BACKFILL]
 NEWER = "a newer version of the story has been sent or is owed; replay that one"
 _STORY = joinedload(Delivery.event).joinedload(Event.story)
@@ -77,6 +78,17 @@ def attempts_of(session: Session, delivery_id: int, limit: int = 50) -> Sequence
     """Return the newest attempts first."""
     wanted = select(Attempt).where(Attempt.delivery_id == delivery_id).order_by(Attempt.id.desc()).limit(limit)
     return session.scalars(wanted).all()
+
+
+def last_attempts(session: Session, subscription: Subscription, limit: int = 50) -> Sequence[tuple[Attempt, Delivery]]:
+    """Return the newest attempts at the endpoint, newest first, each with what it was of. Looked for are those of its newest
+    deliveries, RECENT of them and all that are owed, so that no attempt of years is looked through."""
+    mine = select(Delivery.id).where(Delivery.subscription_id == subscription.id)
+    newest = mine.order_by(Delivery.id.desc()).limit(RECENT)
+    wanted = select(Attempt, Delivery).join(Delivery, Delivery.id == Attempt.delivery_id)
+    wanted = wanted.where(or_(Delivery.id.in_(newest), Delivery.id.in_(mine.where(Delivery.state == OWED))))
+    wanted = wanted.order_by(Attempt.id.desc()).limit(limit).options(joinedload(Delivery.subscription), _STORY)
+    return [(attempt, delivery) for attempt, delivery in session.execute(wanted)]
 
 
 def replay(session: Session, delivery: Delivery, *, actor: str, at: datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from syndicator.delivery.engine import Engine
 from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, delivery_uid
@@ -109,6 +109,34 @@ def test_an_attempt_shows_the_answers_headers_masked_and_is_forgotten_in_time(
         assert tidy.forget_attempts(session, at=clock()) == 1
         assert session.scalar(select(func.count()).select_from(Attempt)) == 0
         assert session.scalars(select(Delivery.state)).one() is DeliveryState.DELIVERED
+
+
+def test_the_last_fifty_attempts_at_an_endpoint_are_shown_whichever_delivery_they_were_of(
+    client: FlaskClient, desk: Desk, engine: Engine
+) -> None:
+    publisher = desk.publisher()
+    with Receiver(lambda request: Reply(status=204, headers=(("Set-Cookie", "sid=s3cr3t"),))) as receiver:
+        subscription = desk.subscription(publisher, endpoint=receiver.url)
+        desk.subscription(publisher, endpoint=receiver.url)
+        for number in range(3):
+            desk.publish(external_id=f"story-{number}")
+        engine.drain_due()
+    with desk.house.sessions.begin() as session:
+        owed = desk.owed(subscription)
+        old = {"delivery_id": owed[0].id, "outcome": "deferred", "reason": "http-500", "status": 500, "duration_ms": 1}
+        session.execute(insert(Attempt), [old | {"at": desk.house.clock()}] * 60)
+    path = f"/v1/subscriptions/{subscription.public_id}/attempts"
+    answer = client.get(path, headers=key_of(desk.house, publisher))
+    shown = answer.get_json()["attempts"]
+    assert (len(shown), {each["status"] for each in shown}) == (50, {500})
+    assert {each["delivery"] for each in shown} == {uid_of(owed[0], subscription)}
+    with desk.house.sessions.begin() as session:
+        session.execute(delete(Attempt).where(Attempt.status == 500))
+    answer = client.get(path, headers=key_of(desk.house, publisher))
+    shown = answer.get_json()["attempts"]
+    assert {each["delivery"] for each in shown} == {uid_of(row, subscription) for row in owed}
+    assert "s3cr3t" not in answer.get_data(as_text=True)
+    assert client.get(path, headers=key_of(desk.house, desk.publisher())).status_code == 404
 
 
 def test_a_410_ends_the_subscription_and_its_owner_has_one_letter_about_it(desk: Desk, engine: Engine) -> None:

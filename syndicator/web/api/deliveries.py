@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
-from syndicator.domain.deliveries import Delivery, DeliveryState, delivery_uid
+from syndicator.domain.deliveries import Attempt, Delivery, DeliveryState, delivery_uid
 from syndicator.domain.publishers import Scope
-from syndicator.operations.deliveries import attempts_of, deliveries_of, get_delivery, replay
+from syndicator.operations.deliveries import attempts_of, deliveries_of, get_delivery, last_attempts, replay
 from syndicator.operations.subscriptions import get_subscription
 from syndicator.storage.engine import reading
 from syndicator.web.api import cursors
@@ -53,6 +55,16 @@ class DeliveryWithAttempts(DeliveryShown):
     attempts: list[AttemptShown] = Field(description="The newest fifty, newest first.")
 
 
+class AttemptOfSubscription(AttemptShown):
+    delivery: str = Field(description="The `webhook-id`.")
+    type: str
+    story: str
+
+
+class LastAttempts(Answer):
+    attempts: list[AttemptOfSubscription]
+
+
 class Deliveries(Answer):
     deliveries: list[DeliveryShown]
     next_cursor: str | None
@@ -88,11 +100,28 @@ def delivery(uid: str) -> DeliveryWithAttempts:
     _, publisher = require_publisher(Scope.SUBSCRIBE)
     with reading(the_house().sessions) as session:
         found = get_delivery(session, uid, publisher.id)
-        attempts = [
-            AttemptShown(**{name: getattr(attempt, name) for name in AttemptShown.model_fields})
-            for attempt in attempts_of(session, found.id)
-        ]
+        attempts = [AttemptShown(**_came_of(attempt)) for attempt in attempts_of(session, found.id)]
         return DeliveryWithAttempts(**_facts(found), attempts=attempts)
+
+
+@api.get("/subscriptions/<public_id>/attempts")
+@endpoint()
+def attempts(public_id: str) -> LastAttempts:
+    """Show what the endpoint answered lately: the last fifty attempts, newest first."""
+    _, publisher = require_publisher(Scope.SUBSCRIBE)
+    with reading(the_house().sessions) as session:
+        found = last_attempts(session, get_subscription(session, public_id, publisher.id))
+        return LastAttempts(
+            attempts=[
+                AttemptOfSubscription(
+                    **_came_of(attempt),
+                    delivery=delivery_uid(delivery.subscription.public_id, delivery.event_seq),
+                    type=f"story.{delivery.event.type.value}",
+                    story=delivery.event.story.uri,
+                )
+                for attempt, delivery in found
+            ]
+        )
 
 
 @api.post("/deliveries/<uid>/replay")
@@ -104,6 +133,10 @@ def replay_delivery(uid: str) -> DeliveryShown:
         found = get_delivery(session, uid, publisher.id)
         replay(session, found, actor=asker.actor, at=house.clock())
         return DeliveryShown(**_facts(found))
+
+
+def _came_of(attempt: Attempt) -> dict[str, Any]:
+    return {name: getattr(attempt, name) for name in AttemptShown.model_fields}
 
 
 def _facts(found: Delivery) -> dict[str, object]:
