@@ -6,16 +6,20 @@ The new name keeps whatever a test left running away from the next test's rows: 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
 import psycopg
+from sqlalchemy import text
 
 from syndicator.domain.tables import TABLES
+from syndicator.house import House
 from tests.servers import Postgres
 
 _numbers = count(1)
+WAITING_FOR_LOCKS = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 SHAPE = """
     SELECT md5(string_agg(concat(relname, attname, atttypid), ',' ORDER BY relname, attnum))
     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND NOT attisdropped
@@ -52,6 +56,14 @@ class Databases:
 def connect(server: Postgres, database: str = "postgres") -> psycopg.Connection[Any]:
     """Connect as its owner; each statement is a transaction of its own."""
     return psycopg.connect(dbname=database, user="syndicator", host=str(server.folder), autocommit=True)
+
+
+def wait_for_a_lock(house: House, work: Future[Any]) -> None:
+    """Return once somebody in PostgreSQL waits for a lock; `work`, which is to do so, must not end before."""
+    with house.engine.connect() as connection:
+        looking = connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not looking.scalar(WAITING_FOR_LOCKS):
+            assert not work.done(), work.result()
 
 
 def shape(connection: psycopg.Connection[Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from syndicator.domain.base import new_id
@@ -46,7 +47,15 @@ def publish_story(
     )
     story = find_story_of(session, source.id, draft.external_id)
     if story is None:
-        return _first_version(session, house, source, draft, at)
+        fresh = _new_story(house, source, draft, at)
+        try:
+            with session.begin_nested():
+                session.add(fresh)
+        except IntegrityError:  # somebody else has just made it
+            if (story := find_story_of(session, source.id, draft.external_id)) is None:
+                raise
+        else:
+            return _first_version(session, house, fresh, draft, at)
     return _next_version(session, house, story, draft, at, correction_note)
 
 
@@ -62,10 +71,10 @@ def _rescheduled(story: Story, draft: StoryDraft, at: datetime) -> bool:
     return waits_until is not None and waits_until > at and hold_until(draft, at) != waits_until
 
 
-def _first_version(session: Session, house: House, source: Source, draft: StoryDraft, at: datetime) -> Published:
+def _new_story(house: House, source: Source, draft: StoryDraft, at: datetime) -> Story:
     held = hold_until(draft, at)
     public_id = new_id("", 10)
-    story = Story(
+    return Story(
         public_id=public_id,
         uri=f"tag:{house.config.site.authority},{at.year}:story/{public_id}",
         source=source,
@@ -79,8 +88,9 @@ def _first_version(session: Session, house: House, source: Source, draft: StoryD
         released_at=None if held else at,
         expires_at=draft.expires_at,
     )
-    session.add(story)
-    session.flush()
+
+
+def _first_version(session: Session, house: House, story: Story, draft: StoryDraft, at: datetime) -> Published:
     version = add_version(session, story, draft, 1, at)
     if draft.rights is Rights.NONE:
         return Published(story, "made")  # kept for the record; nobody is to hear of it

@@ -171,11 +171,11 @@ def versions_of(session: Session, story_id: int, *, before: int, limit: int) -> 
 
 def source_called(session: Session, name: str, kind: SourceKind) -> Source:
     """Return the source called `name`, made on first use: the ways in that push (API, import) need no set-up."""
-    source = session.execute(select(Source).where(Source.name == name)).scalar_one_or_none()
+    wanted = select(Source).where(Source.name == name)
+    source = session.execute(wanted).scalar_one_or_none()
     if source is None:
-        source = Source(name=name, kind=kind, every_seconds=0, cursor={})
-        session.add(source)
-        session.flush()
+        insert_new(session, Source, {"name": name, "kind": kind, "every_seconds": 0})
+        source = session.execute(wanted).scalar_one()
     return source
 
 

@@ -30,10 +30,9 @@ from syndicator.operations.try_out import ask_for_trial
 from syndicator.outbound import open_outbound
 from syndicator.sending import create_engine
 from tests.clocks import HandClock
+from tests.databases import wait_for_a_lock
 from tests.desk import Desk
 from tests.receiver import Receiver, Reply
-
-WAITING_FOR_LOCKS = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
 class Ticks:
@@ -392,10 +391,7 @@ def test_who_starts_up_and_who_renders_do_not_lock_each_other_out(config: Config
     with ThreadPoolExecutor(1) as thread, house.sessions.begin() as starting:
         lock_places(starting)
         work = thread.submit(render_stale, house, everything=True)
-        with house.engine.connect() as connection:
-            looking = connection.execution_options(isolation_level="AUTOCOMMIT")
-            while not looking.scalar(WAITING_FOR_LOCKS):
-                assert not work.done(), work.result()
+        wait_for_a_lock(house, work)
         starting.execute(select(FeedState).with_for_update())
         starting.commit()
         assert work.result(30)
@@ -413,10 +409,7 @@ def test_a_deadlock_with_somebody_else_is_tried_again_and_sends_nothing_twice(
         other.execute(text("SET LOCAL deadlock_timeout = '60s'"))  # so that the engine is the one that is broken off
         other.execute(select(Subscription.id).where(Subscription.id == subscription.id).with_for_update())
         work = thread.submit(settled, desk, engine)
-        with house.engine.connect() as connection:
-            looking = connection.execution_options(isolation_level="AUTOCOMMIT")
-            while not looking.scalar(WAITING_FOR_LOCKS):
-                assert not work.done(), work.result()
+        wait_for_a_lock(house, work)
         other.execute(select(Delivery.id).where(Delivery.subscription_id == subscription.id).with_for_update())
         other.commit()
         work.result(30)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from syndicator.access import ANYBODY, Purpose, Viewer, decide
+from syndicator.config import Config, Database
 from syndicator.domain.audit import AuditEntry
 from syndicator.domain.deliveries import Acknowledgement, DeliveryState
 from syndicator.domain.feeds import FeedEntry
 from syndicator.domain.publishers import PublisherState, Scope
-from syndicator.domain.stories import Event, EventType, PubStatus, Rights, Story, StoryVersion
+from syndicator.domain.stories import Event, EventType, PubStatus, Rights, SourceKind, Story, StoryVersion
 from syndicator.errors import Conflict, InvalidRequest, StoryKilled
-from syndicator.house import House
+from syndicator.house import House, open_house
 from syndicator.operations import audit, keep_time
 from syndicator.operations.correct import correct_story
+from syndicator.operations.publish import publish_story
 from syndicator.operations.restore import restore_story
 from syndicator.reasons import Reason
 from syndicator.storage.listing import Wanted, best_stories
-from syndicator.storage.queries import get_version, next_value
+from syndicator.storage.queries import get_version, next_value, source_called
 from syndicator.storage.search import read_words
 from tests.clocks import HandClock
+from tests.databases import wait_for_a_lock
 from tests.desk import DRAFT, Desk, later
 
 
@@ -42,6 +46,23 @@ def test_the_same_input_twice_makes_nothing_new(desk: Desk) -> None:
     assert (first.outcome, second.outcome) == ("made", "unchanged")
     assert first.story.uri == second.story.uri
     assert [event.type for event in events(desk.house)] == [EventType.PUBLISHED]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a new source", "a known source"])
+def test_two_who_bring_a_new_story_at_once_make_one(config: Config, clock: HandClock, postgresql_url: str, known: bool) -> None:
+    """R3: a writer who repeats a request that is still being carried out is answered, not told of a fault of ours."""
+    house = open_house(config.model_copy(update={"database": Database(url=postgresql_url)}), clock)
+    desk = Desk(house)
+    if known:
+        desk.publish(external_id="another")
+    with ThreadPoolExecutor(1) as thread, house.sessions.begin() as first:
+        made = publish_story(first, house, source_called(first, "newsroom", SourceKind.API), DRAFT, at=clock())
+        work = thread.submit(desk.publish)
+        wait_for_a_lock(house, work)
+        first.commit()
+        second = work.result(30)
+    assert (made.outcome, second.outcome) == ("made", "unchanged")
+    assert second.story.uri == made.story.uri
 
 
 def test_a_change_makes_a_new_version_and_keeps_the_uri(desk: Desk, clock: HandClock) -> None:
