@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import dataclass
 
 from flask import Flask, Response, g, has_request_context, request
 from sqlalchemy import event
@@ -22,8 +23,26 @@ MAX_KEY = 255
 KEPT_HEADERS = ("Content-Type", "Location")
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a claimed request: its answer, encrypted, or None when it failed."""
+
+    claimed: RememberedRequest
+    answer: str | None
+    refused: bool
+
+    def store(self, house: House) -> None:
+        with house.sessions.begin() as session:
+            if self.answer is not None:
+                remember(session, self.claimed, self.answer)
+            else:
+                give_up(session, self.claimed, refused=self.refused)
+
+
 def furnish(app: Flask, house: House) -> None:
     """Honour the key on every POST of `app` under /v1 that is sent with an API key."""
+
+    late: dict[int, Settlement] = {}  # what could not be stored, as when the disk was full; until it can be, or we end
 
     def begin() -> Response | None:
         word = request.headers.get("Idempotency-Key")
@@ -31,6 +50,9 @@ def furnish(app: Flask, house: House) -> None:
             return None
         if not 0 < len(word) <= MAX_KEY or not word.isprintable():
             raise InvalidRequest(f"needs 1 to {MAX_KEY} printable characters", "Idempotency-Key")
+        for number, settlement in list(late.items()):
+            settlement.store(house)
+            late.pop(number, None)
         try:
             with house.sessions.begin() as session:
                 claimed = claim(session, holder, _digest(word.encode()), _fingerprint(), at=house.clock())
@@ -44,14 +66,13 @@ def furnish(app: Flask, house: House) -> None:
     def end(response: Response) -> Response:
         claimed: RememberedRequest | None = g.pop("claimed_request", None)
         if claimed is not None:
+            answer = house.vault.lock(_written(response)) if response.status_code < 300 else None
+            settlement = Settlement(claimed, answer, refused=response.status_code < 500)
             try:
-                with house.sessions.begin() as session:
-                    if response.status_code < 300:
-                        remember(session, claimed, house.vault.lock(_written(response)))
-                    else:
-                        give_up(session, claimed, refused=response.status_code < 500)
-            except SQLAlchemyError:  # the effect is committed, so its answer must go out all the same
+                settlement.store(house)
+            except SQLAlchemyError:  # if there was an effect, it is committed, so its answer must go out all the same
                 log.exception("answer not remembered holder=%s", claimed.holder)
+                late[id(settlement)] = settlement
         return response
 
     app.before_request(begin)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -72,6 +75,33 @@ def test_a_request_that_failed_may_be_sent_again(client: FlaskClient, desk: Desk
     wrong = ORDER | {"endpoint": "http://10.0.0.1/"}
     assert refused(client.post("/v1/subscriptions", json=wrong, headers=mine), 422, "invalid_request")
     assert client.post("/v1/subscriptions", json=ORDER, headers=mine).status_code == 201
+
+
+@pytest.mark.parametrize(("order", "status"), [(ORDER, 201), (ORDER | {"endpoint": "http://10.0.0.1/"}, 422)])
+def test_an_answer_that_could_not_be_stored_is_stored_later(
+    client: FlaskClient, desk: Desk, mine: dict[str, str], order: dict[str, str], status: int
+) -> None:
+    """R5: a disk that was full for a moment keeps nobody waiting for a request that has long ended."""
+    full = OperationalError("", None, sqlite3.OperationalError("database or disk is full"))
+    with storing_fails(desk, full):
+        assert client.post("/v1/subscriptions", json=order, headers=mine).status_code == status
+    again = client.post("/v1/subscriptions", json=order, headers=mine)
+    assert again.status_code == status
+    assert again.headers.get("Idempotent-Replayed") == ("true" if status == 201 else None)
+    assert subscriptions(desk) == (status == 201)
+
+
+@contextmanager
+def storing_fails(desk: Desk, error: Exception) -> Iterator[None]:
+    """Let claims and effects be stored, and no answers."""
+
+    def refuse(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if statement.startswith(("DELETE FROM remembered_requests", "UPDATE remembered_requests SET answer")):
+            raise error
+
+    event.listen(desk.house.engine, "before_cursor_execute", refuse)
+    yield
+    event.remove(desk.house.engine, "before_cursor_execute", refuse)
 
 
 @pytest.mark.parametrize("word", ["", "x" * 256, "caf\u00e9\x00"])
