@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session, aliased, joinedload
 
-from syndicator.access import ANYBODY, GRANTED, Decision, Purpose, decide, decide_feed, decide_story, embargoed, viewer_of
+from syndicator.access import (
+    ANYBODY,
+    GRANTED,
+    Decision,
+    Purpose,
+    decide,
+    decide_feed,
+    decide_story,
+    decide_viewer,
+    embargoed,
+    viewer_of,
+)
 from syndicator.channels import Parcel
 from syndicator.domain.agreements import Grant
 from syndicator.domain.deliveries import LANE_ORDER, OWED, TOPIC_LANE, Delivery, Lane, delivery_uid
@@ -83,10 +94,12 @@ class Load:
         return whole
 
 
-def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: datetime) -> Load:
-    """Build the parcels of the deliveries `ids`."""
+def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: datetime, one_by_one: bool = False) -> Load:
+    """Build the parcels of the deliveries `ids`; `one_by_one`: of a topic as it stood too, only its story."""
     load, contents = Load(), _Contents(session, house, at)
     deliveries = _read(session, Delivery.id.in_(ids))
+    if one_by_one:
+        deliveries = [each._replace(lane=LANE_ORDER[Lane.ORDINARY]) for each in deliveries]
     keys = {(each.story_id, each.version_number) for each in deliveries}
     found = session.scalars(select(StoryVersion).where(tuple_(StoryVersion.story_id, StoryVersion.number).in_(keys)))
     versions = {(version.story_id, version.number): version for version in found}
@@ -200,7 +213,10 @@ def _judge(owed: _Owed, story: Story, house: House, grants: Mapping[int, tuple[G
     if owed.publisher is None:
         return decide_feed(ANYBODY, definition, at) if definition else decide_story(story, at)
     viewer = viewer_of(owed.publisher, house.config.license.version, grants=grants.get(owed.publisher.id, ()))
-    return decide_feed(viewer, definition, at) if definition else decide(viewer, story, Purpose.TAKE, at)
+    if definition is None:
+        return decide(viewer, story, Purpose.TAKE, at)
+    who = decide_viewer(viewer, at)  # asked of whoever is known, also where anybody may have the feed
+    return decide_feed(viewer, definition, at) if who.granted else who
 
 
 def _parcel(owed: _Owed, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:

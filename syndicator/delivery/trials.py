@@ -102,5 +102,5 @@ def _newest_had(session: Session, subscription: Subscription, house: House, at: 
         .order_by(Delivery.id.desc())
         .limit(LOOKED_AT)
     )
-    parcels = load_parcels(session, house, session.scalars(had).all(), at=at).parcels
+    parcels = load_parcels(session, house, session.scalars(had).all(), at=at, one_by_one=True).parcels
     return max((parcel for parcel in parcels if not parcel.event.withdraws), key=lambda parcel: parcel.seq, default=None)

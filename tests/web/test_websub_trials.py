@@ -99,6 +99,24 @@ def test_without_a_story_that_it_had_the_frame_goes_alone(desk: Desk, reader: Hu
     assert "without a story" in trial.done
 
 
+@pytest.mark.parametrize("fate", ["expired", "publisher suspended"])
+def test_what_came_with_the_topic_is_in_no_test_either_when_it_may_not_be_had_any_more(
+    desk: Desk, reader: HubReader, fate: str
+) -> None:
+    publisher = desk.publisher()
+    _, token = token_of(desk.house, publisher)
+    story = desk.publish(expires_at=desk.house.clock() + timedelta(hours=1)).story
+    reader.work()
+    reader.subscribe(topic=f"{desk.house.config.site.base_url}/f/{token}/partners.atom")
+    assert story.uri.encode() in reader.pushed[-1].body
+    tried(desk, reader)
+    assert story.uri.encode() in reader.pushed[-1].body
+    take_away(desk, story, publisher, fate)
+    reader.work()
+    tried(desk, reader)
+    assert story.uri.encode() not in reader.pushed[-1].body
+
+
 @pytest.mark.parametrize("fate", ["killed", "taken down", "not free any more", "expired", "publisher suspended", "paused"])
 def test_what_may_not_be_had_any_more_is_in_no_test(desk: Desk, reader: HubReader, fate: str) -> None:
     publisher = desk.publisher()

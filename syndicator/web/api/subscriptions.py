@@ -122,7 +122,7 @@ def pause_subscription(public_id: str) -> SubscriptionShown:
 @api.post("/subscriptions/<public_id>/resume")
 @endpoint()
 def resume_subscription(public_id: str) -> SubscriptionShown:
-    """Send again, beginning with what was owed when it was paused."""
+    """Send again: what was owed when it was paused, and the newest version of each story that was missed meanwhile."""
     (asker, _), house = require_publisher(Scope.SUBSCRIBE), the_house()
     with house.sessions.begin() as session:
         found = mine(session, public_id)
