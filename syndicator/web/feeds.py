@@ -50,8 +50,15 @@ def document(name: str, fmt: str, number: str | None = None) -> ResponseReturnVa
 @feeds.route(f"/f/<token>/{HEAD_PATH}", methods=METHODS, provide_automatic_options=False)
 @feeds.route(f"/f/<token>/{ARCHIVE_PATH}", methods=METHODS, provide_automatic_options=False)
 def private_document(token: str, name: str, fmt: str, number: str | None = None) -> ResponseReturnValue:
-    """Serve a private feed by its token address."""
-    return _serve_private(token, the_house().catalogue.get(name), fmt, _archive(name, number))
+    """Serve a private feed by its token address, which is a topic of the hub for whoever has it."""
+    definition, archive = the_house().catalogue.get(name), _archive(name, number)
+    answered = _serve_private(token, definition, fmt, archive)
+    if definition.websub and archive is None and "Link" in answered.headers:
+        base = the_house().config.site.base_url
+        others = [link for link in answered.headers["Link"].split(", ") if 'rel="self"' not in link]
+        links = [f'<{base}/hub>; rel="hub"', f'<{base}/f/{token}/{name}.{fmt}>; rel="self"', *others]
+        answered.headers["Link"] = ", ".join(links)  # WebSub 4; the document is the same for all and cannot say it
+    return answered
 
 
 def _archive(name: str, number: str | None) -> int | None:

@@ -86,6 +86,22 @@ def test_01_02_03_a_topic_names_its_hub_and_one_self_in_headers_and_the_same_in_
 
 
 @pytest.mark.parametrize("form", FORMATS)
+def test_01_02_a_private_topic_names_its_hub_and_itself_to_whoever_has_it_and_can_be_subscribed_to(
+    reader: HubReader, client: FlaskClient, desk: Desk, form: str
+) -> None:
+    base = desk.house.config.site.base_url
+    desk.publish()
+    render_stale(desk.house)
+    _, token = token_of(desk.house, desk.publisher())
+    answer, head = client.get(f"/f/{token}/partners.{form}"), client.head(f"/f/{token}/partners.{form}")
+    links = links_of(*answer.headers.getlist("Link"))
+    assert sorted(links) == [("hub", f"{base}/hub"), ("self", f"{base}/f/{token}/partners.{form}")]
+    assert links_of(*head.headers.getlist("Link")) == links
+    reader.subscribe(topic=dict(links)["self"])
+    assert len(reader.pushed) == 1  # the topic as it stands
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_04_a_self_address_has_one_representation_whatever_is_accepted(published: FlaskClient, form: str) -> None:
     wishes = ["*/*", "application/rss+xml", "application/atom+xml", "application/feed+json", "text/html"]
     answers = [published.get(f"/feeds/latest.{form}", headers={"Accept": wish}) for wish in wishes]
