@@ -84,6 +84,7 @@ class Sender:
         self._epoll.register(self._look_ups.descriptor, select.EPOLLIN)
         self._polled: set[int] = set()
         self._timer_at: float | None = None
+        self._waited = 0.0  # seconds spent waiting for receivers: what we are busy with meanwhile makes nobody slow
         self._woken_by, self._woken = -1, False
         self.may_start: Callable[[int], bool] = lambda _key: True
         self.unrecorded = 0
@@ -137,7 +138,7 @@ class Sender:
         """
         limit, self._woken = monotonic() + timeout_seconds, False
         while True:
-            self._age(monotonic())
+            self._age()
             self._start_waiting()
             if self._finished:
                 under_way = any(lane.under_way for lane in self._lanes.values())
@@ -208,7 +209,7 @@ class Sender:
         wire = self._idle.pop() if self._idle else _Wire(self._border, self._address_allowed)
         wire.load(job)
         host.active += 1
-        lane.under_way[wire] = monotonic()
+        lane.under_way[wire] = self._waited
         addresses = [host.name] if self._needs_no_look_up(host.name) else self._look_ups.known(host.name)
         if addresses is None:
             self._looking.setdefault(host.name, []).append(wire)
@@ -233,7 +234,7 @@ class Sender:
 
     def _seconds(self, wire: _Wire) -> float:
         """How long `wire` has been under way."""
-        return monotonic() - next(lane.under_way[wire] for lane in self._lanes.values() if wire in lane.under_way)
+        return monotonic() - wire.started
 
     def _take_look_ups(self) -> None:
         for host, addresses in self._look_ups.finished():
@@ -248,14 +249,14 @@ class Sender:
             for wire in late:
                 self._settle(wire, Answer(status=0, error="timeout"))
 
-    def _age(self, now: float) -> None:
+    def _age(self) -> None:
         """Move requests that take long out of the way of the others."""
         beside = self._lanes[_Manner.SILENT].under_way
         for manner in (_Manner.QUICK, _Manner.SLOW):
             under_way = self._lanes[manner].under_way
             while under_way and len(beside) < self._concurrency:
                 wire, started = next(iter(under_way.items()))  # the oldest: places are taken in order
-                if started + SLOW_SECONDS > now:
+                if started + SLOW_SECONDS > self._waited:
                     break
                 beside[wire] = under_way.pop(wire)
                 self._regard(self._hosts[wire.job.checked.host], _Manner.SILENT)
@@ -288,8 +289,11 @@ class Sender:
             seconds = min(seconds, max(self._border.rules.connect_timeout_seconds - first, 0.01))
         for lane in (self._lanes[_Manner.QUICK], self._lanes[_Manner.SLOW]):
             if lane.under_way and lane:  # somebody waits for a place that ageing may give
-                seconds = min(seconds, max(next(iter(lane.under_way.values())) + SLOW_SECONDS - now, 0.01))
-        for descriptor, events in self._epoll.poll(seconds):
+                seconds = min(seconds, max(next(iter(lane.under_way.values())) + SLOW_SECONDS - self._waited, 0.01))
+        polled_at = monotonic()
+        ready = self._epoll.poll(seconds)
+        self._waited += monotonic() - polled_at
+        for descriptor, events in ready:
             if descriptor == self._woken_by:
                 self._woken = True
             if descriptor in {self._look_ups.descriptor, self._woken_by}:
@@ -319,12 +323,11 @@ class Sender:
     def _settle(self, wire: _Wire, answer: Answer) -> None:
         """Hand `answer` back, remember how quick the host was, and give its place to the next."""
         seconds = self._seconds(wire)
-        for lane in self._lanes.values():
-            lane.under_way.pop(wire, None)
+        waited = self._waited - next(lane.under_way.pop(wire) for lane in self._lanes.values() if wire in lane.under_way)
         host = self._hosts[wire.job.checked.host]
         host.active -= 1
         late = _Manner.SLOW if answer.status else _Manner.SILENT
-        self._regard(host, late if seconds > SLOW_SECONDS else _Manner.QUICK)
+        self._regard(host, late if waited > SLOW_SECONDS else _Manner.QUICK)
         self._line_up(host)
         self._forget_if_idle(host)
         self._finished.append((wire.job.key, replace(answer, duration_ms=int(seconds * 1000))))
@@ -397,7 +400,7 @@ class _Host:
 @dataclass(slots=True)
 class _Lane:
     """Hosts that may start a request, in turn, those with something urgent `ahead`, while fewer than `places` are under way; what
-    is, with its start (monotonic seconds), oldest first."""
+    is, with its start (in what the sender has waited), oldest first."""
 
     places: int
     ahead: deque[_Host] = field(default_factory=deque)
@@ -434,6 +437,7 @@ class _Wire:
         self._body = bytearray()
         self._received_bytes = 0
         self.job: _Job
+        self.started = 0.0  # monotonic seconds
         self.curl = pycurl.Curl()
         rules = border.rules
         for option, value in (
@@ -457,7 +461,7 @@ class _Wire:
 
     def load(self, job: _Job) -> None:
         """Get ready to send `job`."""
-        self.job = job
+        self.job, self.started = job, monotonic()
         self.curl.setopt(pycurl.URL, job.checked.url)
         self.curl.setopt(pycurl.HTTPHEADER, [b"Expect:", *_header_lines(job.request)])
         if job.request.method == "POST":

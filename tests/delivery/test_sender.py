@@ -313,6 +313,25 @@ def test_a_host_that_was_slow_does_not_wait_behind_those_that_hang(monkeypatch: 
     sender.close()
 
 
+def test_the_time_that_we_are_busy_ourselves_makes_no_host_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with too little for us each turn took more than two seconds: all were slow, and the slow get few places."""
+    away = 0.0
+    monkeypatch.setattr(sender_module, "monotonic", lambda: monotonic() + away)
+    monkeypatch.setattr(sender_module, "SLOW_SECONDS", 25)
+    sender = Sender(border(), concurrency=8, per_host=8)
+    with Receiver(lambda request: Reply(hang=True)) as before, Receiver(lambda request: Reply(hang=True)) as after:
+        sender.submit(1, post(before.url))
+        drive_until(sender, lambda: len(before.received) == 1)
+        away = 60.0
+        before.release()
+        drive(sender, 1)
+        for key in range(4):
+            sender.submit(key, post(after.url))
+        answers = drive_until(sender, lambda: len(after.received) == 4)
+        assert not answers  # all four are there at once, not the two of the slow lane
+    sender.close()
+
+
 def test_a_slow_host_that_answers_quickly_again_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "SLOW_SECONDS", 0.5)
     sender = Sender(border(total_timeout_seconds=1.0), concurrency=8, per_host=8)
