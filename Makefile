@@ -5,6 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check -qq
 # The tests run in one process per core; TESTS narrows them: make test TESTS="tests/render -k atom".
 TESTS ?=
+# Some images forbid compiled files, and every process that a test starts would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test lint bench lock migration
