@@ -23,7 +23,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from syndicator.config import Config
-from syndicator.errors import ConfigError, MailDeferred, MailRefused, RecipientRefused
+from syndicator.errors import ConfigError, MailDeferred, MailRefused, MailServerAway, RecipientRefused
 
 TIMEOUT_SECONDS = 20.0
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -68,7 +68,7 @@ class FolderCarrier:
             fresh.write_bytes(self.seal(written(message)))
             fresh.rename(self.folder / f"{name}.eml")
         except OSError as error:
-            raise MailDeferred(f"the outbox cannot be written: {error.strerror}") from error
+            raise MailServerAway(f"the outbox cannot be written: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,11 @@ class SmtpCarrier:
         except smtplib.SMTPResponseException as error:
             # Before the letter itself it is our address, password or network that is not liked: the operator will put that
             # right, and the letter should then go.
-            raise MailDeferred(f"the server answers {error.smtp_code}") from error
+            raise MailServerAway(f"the server answers {error.smtp_code}") from error
         except smtplib.SMTPException as error:
-            raise MailDeferred(f"the server breaks off ({type(error).__name__})") from error
+            raise MailServerAway(f"the server breaks off ({type(error).__name__})") from error
         except OSError as error:
-            raise MailDeferred(f"no connection ({type(error).__name__})") from error
+            raise MailServerAway(f"no connection ({type(error).__name__})") from error
 
     def _connect(self, parts: SplitResult) -> smtplib.SMTP:
         host = parts.hostname or ""
@@ -129,7 +129,7 @@ class SmtpCarrier:
             server.ehlo()
             protected = True
         if not protected and (wants_tls or (parts.username and not here)):
-            raise MailDeferred("the server offers no TLS")
+            raise MailServerAway("the server offers no TLS")
         if parts.username:
             server.login(unquote(parts.username), unquote(parts.password or ""))
 

@@ -23,6 +23,7 @@
     ├── MailRefused            a letter cannot be sent, and trying again will not help
     │   └── RecipientRefused   because the mail server takes nothing for that address
     ├── MailDeferred           a letter could not be sent this time
+    │   └── MailServerAway     and it is our own mail server's fault
     ├── BackupFailed           a backup cannot be made or brought back
     ├── AddressRefused         an address somebody else chose is not one we connect to
     └── FetchFailed            such an address gave no answer we could take; `why` is a fixed word
@@ -192,6 +193,10 @@ class RecipientRefused(MailRefused):
 
 class MailDeferred(SyndicatorError):
     """A letter could not be sent this time. The message is fit to show in the desk."""
+
+
+class MailServerAway(MailDeferred):
+    """Our own mail server cannot be used; whom the letter is for has nothing to do with it."""
 
 
 class BackupFailed(SyndicatorError):

@@ -25,12 +25,14 @@ class Accepted:
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """Not now; to be tried again on the schedule, or not before `retry_after_seconds`. `throttled`: the endpoint asked that
-    nothing at all be sent meanwhile. `needs_person`: trying again does harm until somebody has looked, so it is paused."""
+    nothing at all be sent meanwhile. `needs_person`: trying again does harm until somebody has looked, so it is paused. `ours`:
+    we could not send anything, so it uses up no try and counts against no endpoint."""
 
     reason: str
     retry_after_seconds: float | None = None
     throttled: bool = False
     needs_person: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

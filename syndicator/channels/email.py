@@ -20,7 +20,7 @@ from syndicator.carriers import Carrier
 from syndicator.channels import Accepted, Deferred, Outcome, Parcel, Refused
 from syndicator.config import Config
 from syndicator.domain.stories import EventType
-from syndicator.errors import MailDeferred, MailRefused, RecipientRefused
+from syndicator.errors import MailDeferred, MailRefused, MailServerAway, RecipientRefused
 from syndicator.render.html import render_html
 from syndicator.render.notice import notice_html, notice_text, title_of
 from syndicator.render.plain import cleaned, one_line, summary_of
@@ -66,7 +66,7 @@ class Email:
         except MailRefused as error:
             return Refused(str(error))
         except MailDeferred as error:
-            return Deferred(str(error))
+            return Deferred(str(error), ours=isinstance(error, MailServerAway))
         return Accepted(f"a letter to {recipient} was handed over to be delivered")
 
 

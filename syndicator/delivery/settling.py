@@ -29,6 +29,7 @@ MASKED_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"
 RESTS_AFTER = 8
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(minutes=15)
 TELL_AFTER_TRIES = 4
+SHORTEST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(minutes=15)  # until we try again what failed for a reason of ours
 ATTEMPTS = cast("Table", Attempt.__table__)  # many rows are written, and none of them needed as an object
 # Run for every batch, so built once: to build one takes as long as to run it.
 HELD = (
@@ -189,6 +190,10 @@ def _accept(session: Session, house: House, ids: list[int], working: set[int], a
 def _apply(row: Delivery, outcome: Outcome, at: datetime, schedule_seconds: Sequence[int], spread: float) -> None:
     """Move `row` to where a failure leads."""
     row.claimed_by = row.claimed_until = None
+    if isinstance(outcome, Deferred) and outcome.ours:
+        wait = min(max((at - row.created_at) / 2, SHORTEST_WAIT), LONGEST_WAIT)
+        row.last_reason, row.next_attempt_at = outcome.reason[:200], at + spread_out(wait.total_seconds(), spread)
+        return
     row.attempt_count += 1
     if isinstance(outcome, Refused):
         row.state, row.settled_at, row.next_attempt_at, row.last_reason = DeliveryState.GIVEN_UP, at, None, outcome.reason[:200]
@@ -223,6 +228,8 @@ def _judge_endpoint(
         return
     if isinstance(outcome, Refused):  # of this delivery alone; the endpoint works
         tell_owner(session, house, subscription, Told.GIVEN_UP, outcome.reason, at=at)
+        return
+    if isinstance(outcome, Deferred) and outcome.ours:
         return
     subscription.failing_since = subscription.failing_since or at
     subscription.failures_in_row += 1

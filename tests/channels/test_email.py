@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from email.message import EmailMessage
 
 import pytest
 
 from syndicator.config import Mail
-from syndicator.domain.subscriptions import ChannelKind, SubscriptionState
+from syndicator.domain.subscriptions import ChannelKind, SubscriptionState, Told
 from syndicator.errors import InvalidRequest
 from syndicator.house import House
 from syndicator.operations.unsubscribe import unsubscribe_url
 from tests.channels.talk import Partner, partner_of
+from tests.clocks import HandClock
 from tests.exits import as_read
 from tests.mailbox import Mailbox
 
@@ -76,6 +78,20 @@ def test_a_letter_tried_again_has_the_same_id_and_the_same_bytes(partner: Partne
     assert partner.again() == ("delivered", "")
     first, second = mailbox.raw
     assert first == second
+
+
+def test_days_without_our_own_mail_server_use_up_no_try_and_count_against_no_subscriber(
+    partner: Partner, mailbox: Mailbox, clock: HandClock
+) -> None:
+    mailbox.sender_answer = "421 4.3.2 Not now"
+    partner.desk.publish()
+    for _ in range(8):
+        assert partner.drain() == ("owed", "the server answers 421")
+        clock.now += timedelta(days=1)
+    mailbox.sender_answer = "250 OK"
+    assert partner.drain() == ("delivered", "")
+    there = partner.now()
+    assert (there.state, there.failing_since, there.told) == (SubscriptionState.ACTIVE, None, Told.NOTHING)
 
 
 def test_a_correction_and_a_kill_say_so_in_the_subject_and_stand_with_their_story(partner: Partner, mailbox: Mailbox) -> None:
