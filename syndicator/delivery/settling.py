@@ -191,8 +191,8 @@ def _apply(row: Delivery, outcome: Outcome, at: datetime, schedule_seconds: Sequ
     """Move `row` to where a failure leads."""
     row.claimed_by = row.claimed_until = None
     if isinstance(outcome, Deferred) and outcome.ours:
-        wait = min(max((at - row.created_at) / 2, SHORTEST_WAIT), LONGEST_WAIT)
-        row.last_reason, row.next_attempt_at = outcome.reason[:200], at + spread_out(wait.total_seconds(), spread)
+        rest = min(max((at - row.created_at) / 2, SHORTEST_WAIT), LONGEST_WAIT)
+        row.last_reason, row.next_attempt_at = outcome.reason[:200], at + spread_out(rest.total_seconds(), spread)
         return
     row.attempt_count += 1
     if isinstance(outcome, Refused):
