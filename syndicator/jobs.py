@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from secrets import token_hex
@@ -244,8 +244,8 @@ def _finish(job: Job, house: House, outcome: str, *, failed: bool) -> None:
 class Timetable:
     """Runs the jobs while it holds the lead. `start` returns at once; `stop` waits for what is running and gives the lead up."""
 
-    def __init__(self, house: House, outbound: Outbound) -> None:
-        self._house, self._outbound = house, outbound
+    def __init__(self, house: House, outbound: Outbound, jobs: Sequence[Job] = JOBS) -> None:
+        self._house, self._outbound, self._jobs = house, outbound, jobs
         self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{token_hex(4)}"
         self._led_at = -RENEW_SECONDS  # monotonic seconds of the last time we took or renewed the lead
         self._recorded_at: dict[str, float] = {}
@@ -254,10 +254,10 @@ class Timetable:
             timezone="UTC",
             job_defaults={"coalesce": True, "misfire_grace_time": None},
             executors={
-                "default": {"type": "threadpool", "max_workers": len(JOBS) + 2}
+                "default": {"type": "threadpool", "max_workers": len(jobs) + 2}
             },  # one that takes long makes no other wait
         )
-        for job in JOBS:
+        for job in jobs:
             self._scheduler.add_job(self._run, "interval", args=[job], seconds=job.every_seconds, id=job.name, max_instances=1)
         self._scheduler.add_job(self._take_orders, "interval", seconds=ORDER_SECONDS, id="orders", max_instances=1)
         if house.config.push.executor == "celery":
@@ -267,7 +267,7 @@ class Timetable:
     def start(self) -> None:
         self._living = Living(self._house.config.data_dir / "locks", self._holder, kind="timetable")
         with self._house.sessions.begin() as session:
-            list_jobs(session, [job.name for job in JOBS])
+            list_jobs(session, [job.name for job in self._jobs])
         self._scheduler.start()
 
     def stop(self) -> None:

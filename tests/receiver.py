@@ -49,6 +49,7 @@ class Reply:
     body: bytes = b""
     raw: bytes | None = None
     drip: bool = False
+    drip_seconds: float = DRIP_SECONDS  # between two bytes
     hang: bool = False  # until `release` or the end
     close: bool = False
     tunnel: tuple[str, int] | None = None  # the answer of a proxy to CONNECT: a way to this place
@@ -63,7 +64,7 @@ class Reply:
 
 
 class Receiver:
-    """`hosts` addresses of 127.0.0.0/8 from 127.0.0.1 on, each on a port of its own that was free."""
+    """`hosts` addresses of 127.0.0.0/16 from 127.0.0.1 on, each on a port of its own that was free."""
 
     def __init__(
         self, answer: Callable[[Received], Reply] | None = None, *, hosts: int = 1, tls: ssl.SSLContext | None = None
@@ -98,7 +99,7 @@ class Receiver:
     def urls(self) -> list[str]:
         """The addresses, without a path."""
         scheme = "https" if self._tls else "http"
-        return [f"{scheme}://127.0.0.{number}:{port}" for number, port in enumerate(self.ports, 1)]
+        return [f"{scheme}://{_address(number)}:{port}" for number, port in enumerate(self.ports)]
 
     def wait_for(self, count: int, seconds: float = WAIT_SECONDS) -> list[Received]:
         """Return the requests once there are `count`; raises TimeoutError if they do not come."""
@@ -123,7 +124,7 @@ class Receiver:
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int = number) -> None:
                 await self._serve(reader, writer, number)
 
-            server = await asyncio.start_server(serve, f"127.0.0.{number + 1}", 0, ssl=self._tls, backlog=1024)
+            server = await asyncio.start_server(serve, _address(number), 0, ssl=self._tls, backlog=1024)
             self._servers.append(server)
             self.ports.append(server.sockets[0].getsockname()[1])
 
@@ -174,14 +175,18 @@ class Receiver:
                 await writer.wait_closed()
             return
         for byte in reply.message():
-            await self._drip(writer, bytes([byte]))
+            await self._drip(writer, bytes([byte]), reply.drip_seconds)
         while True:
-            await self._drip(writer, b"x")
+            await self._drip(writer, b"x", reply.drip_seconds)
 
-    async def _drip(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
+    async def _drip(self, writer: asyncio.StreamWriter, piece: bytes, seconds: float) -> None:
         writer.write(piece)
         await writer.drain()
-        await asyncio.sleep(DRIP_SECONDS)
+        await asyncio.sleep(seconds)
+
+
+def _address(number: int) -> str:
+    return f"127.0.{number // 250}.{1 + number % 250}"
 
 
 def tls_for(address: str, folder: Path) -> tuple[ssl.SSLContext, str]:

@@ -15,10 +15,9 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.crash.scene import HOSTS, Scene, crash
-from tests.databases import connect
+from tests.crash.scene import HOSTS, Scene, crash, database
 from tests.receiver import Receiver
-from tests.servers import BROKERS, Broker, Postgres
+from tests.servers import BROKERS, Broker
 
 
 def main() -> int:
@@ -36,14 +35,8 @@ def main() -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="syndicator-crash-"))
         receiver = stack.enter_context(Receiver(hosts=HOSTS))
-        url = f"sqlite:///{folder}/syndicator.db"
+        url = stack.enter_context(database(asked.database, Path(folder)))
         broker: Broker | None = None
-        if asked.database != "sqlite":
-            server = Postgres()
-            stack.callback(server.remove)
-            with connect(server) as connection:
-                connection.execute("CREATE DATABASE crash")
-            url = server.url("crash")
         if asked.database == "celery":
             broker = BROKERS[asked.broker]()
             stack.callback(broker.remove)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -117,6 +119,22 @@ def test_one_of_two_timetables_leads_and_the_other_follows_within_a_minute(desk:
         assert take_lead(session, "b", at=clock())
         assert not take_lead(session, "a", at=clock())
     assert LEASE.total_seconds() <= 60
+
+
+def test_of_two_that_reach_for_the_lead_at_once_one_gets_it(desk: Desk, clock: HandClock) -> None:
+    """R21, a hundred times: in turn for a lead that nobody ever had, and for that of a leader who is gone."""
+    both = Barrier(2)
+
+    def reach(holder: str, name: str) -> bool:
+        both.wait()
+        with desk.house.sessions.begin() as session:
+            return take_lead(session, holder, at=clock(), name=name)
+
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(100):
+            clock.advance(LEASE)
+            got = pool.map(reach, (f"a{number}", f"b{number}"), [f"lead-{number // 2}"] * 2)
+            assert sorted(got) == [False, True]
 
 
 def test_a_leader_that_stops_lets_its_successor_start_at_once(desk: Desk) -> None:
