@@ -24,6 +24,7 @@ from syndicator.reasons import Reason
 from syndicator.storage.engine import reading
 from syndicator.web.document_answers import answer
 from syndicator.web.identity import the_house
+from syndicator.web.limits import count_stranger
 from syndicator.web.polls import PollBook
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ def _serve_private(secret: str, definition: FeedDefinition, fmt: str, archive: i
         token = find_token(session, secret)
         viewer = _viewer(session, token, definition, at) if token else ANYBODY
     if token is None:
+        count_stranger()
         raise AccessDenied(Reason.SIGN_IN_REQUIRED, "This feed token is not known or has been revoked.")
     if token.feed != definition.name:
         raise AccessDenied(Reason.FEED_NOT_GRANTED)

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from syndicator.app import create_app
 from syndicator.config import Config, Database, Limits
 from syndicator.house import open_house
+from syndicator.operations.render_feeds import render_stale
+from syndicator.web.limits import TO_READER
 from syndicator.web.meter import Meter, Rate
-from syndicator.web.poll_limits import TO_READERS
 from tests.clocks import HandClock
 from tests.desk import Desk
-from tests.web.callers import key_of
+from tests.web.callers import key_of, token_of
 
 TEN = Rate(10, 60)
 
@@ -94,14 +95,27 @@ def test_one_household_is_one_asker_however_many_ipv6_addresses_it_has(app: Flas
     assert client.get("/license", environ_overrides={"REMOTE_ADDR": "2001:db8:1:3::1"}).status_code == 200
 
 
-def test_polls_that_send_validators_have_a_large_allowance_and_feeds_are_counted_apart(app: Flask) -> None:
-    client = app.test_client()
-    polite = {"If-None-Match": '"x"'}
-    answers = [client.get("/f/token/partners.rss", headers=polite).status_code for _ in range(3 * TO_READERS + 1)]
-    assert answers[: 3 * TO_READERS - 1] == [401] * (3 * TO_READERS - 1)
+def test_a_reader_of_a_private_feed_spends_nobody_elses_allowance_behind_the_same_proxy(app: Flask, desk: Desk) -> None:
+    desk.publish()
+    render_stale(desk.house)
+    publisher, client, polite = desk.publisher(), app.test_client(), {"If-None-Match": '"x"'}
+    flooding, neighbour = (f"/f/{token_of(desk.house, publisher)[1]}/partners.rss" for _ in range(2))
+    answers = [client.get(flooding, headers=polite).status_code for _ in range(3 * TO_READER + 1)]
+    assert answers[:-1] == [200] * (3 * TO_READER)
     assert answers[-1] == 429
-    assert [client.get("/f/token/partners.rss").status_code for _ in range(4)] == [401] * 3 + [429]
+    assert client.get(neighbour, headers=polite).status_code == 200
+    assert [client.get(neighbour).status_code for _ in range(4)] == [200] * 3 + [429]
+    assert client.get(neighbour, headers=polite).status_code == 200
     assert client.get("/license").status_code == 200
+
+
+def test_who_makes_tokens_up_has_no_allowance_for_each_of_them(app: Flask, desk: Desk) -> None:
+    render_stale(desk.house)
+    known = f"/f/{token_of(desk.house, desk.publisher())[1]}/partners.rss"
+    client, polite = app.test_client(), {"If-None-Match": '"x"'}
+    answers = [client.get(f"/f/made-up-{number}/partners.rss", headers=polite).status_code for number in range(6)]
+    assert answers == [401] * 3 + [429] * 3
+    assert client.get(known, headers=polite).status_code == 200
 
 
 def test_processes_share_one_allowance(tmp_path: Path) -> None:
