@@ -12,8 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page
 from sqlalchemy import select
 
 from syndicator.carriers import open_carrier
@@ -27,19 +26,16 @@ from syndicator.outbound import Outbound, open_outbound
 from syndicator.proof import FILE, Prover
 from tests.applicants import PDF, Applicants
 from tests.browser.conftest import Served
+from tests.browser.looking import DESKTOP, PHONE, bring_axe, faults
 from tests.browser.taking import take_stories
 from tests.name_server import NameServer
 from tests.receiver import Receiver, Reply
 from tests.web.people import PASSWORD
 
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-PHONE: ViewportSize = {"width": 390, "height": 844}
-
 
 def looked_at(page: Page, name: str) -> None:
     """Hold the page to what every page is held to."""
-    faults = [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in Axe().run(page).response["violations"]]
-    assert not faults, name
+    assert not faults(page), name
     before = page.viewport_size
     for screen in (DESKTOP, PHONE):
         page.set_viewport_size(screen)
@@ -100,8 +96,7 @@ def test_a_publisher_comes_from_the_form_to_its_first_story_and_in_the_end_to_a_
     house = served.newsroom.house
     report = tmp_path / "June report.pdf"
     report.write_bytes(PDF)
-    lena = chromium.new_context(viewport=DESKTOP, bypass_csp=True).new_page()
-    desk = chromium.new_context(viewport=DESKTOP, bypass_csp=True).new_page()
+    lena, desk = (bring_axe(chromium.new_context(viewport=DESKTOP)).new_page() for _ in range(2))
 
     # The form: first with faults, then without.
     lena.goto(f"{served.url}/apply")
@@ -206,8 +201,8 @@ def test_the_other_pages_of_the_desk_and_portal(chromium: Browser, served: Serve
         accounts.set_password(session, member, PASSWORD, actor="test", at=house.clock())
         members.add_member(session, small, member, MemberRole.OWNER, actor="test", at=house.clock())
     house.clock.advance(timedelta(days=320))  # type: ignore[attr-defined]
-    with chromium.new_context(viewport=PHONE, color_scheme="dark", bypass_csp=True) as context:
-        page = context.new_page()
+    with chromium.new_context(viewport=PHONE, color_scheme="dark") as context:
+        page = bring_axe(context).new_page()
         come_in(page, served, rita.email)
         page.goto(f"{served.url}/desk/applications")
         page.get_by_role("link", name="Smаll Gazette").click()
@@ -221,8 +216,8 @@ def test_the_other_pages_of_the_desk_and_portal(chromium: Browser, served: Serve
         ):
             page.goto(served.url + path)
             looked_at(page, f"{path.strip('/').replace('/', '-').partition('?')[0]}-dark")
-    with chromium.new_context(viewport=DESKTOP, bypass_csp=True) as context:
-        page = context.new_page()
+    with chromium.new_context(viewport=DESKTOP) as context:
+        page = bring_axe(context).new_page()
         come_in(page, served, "chief@else.example")
         page.goto(f"{served.url}/portal/application")
         looked_at(page, "portal-renewal-offer")

@@ -6,19 +6,17 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import String, Text, update
 
 from syndicator.app import create_app
 from syndicator.domain.tables import TABLES
 from syndicator.house import House
 from tests.browser.conftest import Served
+from tests.browser.looking import DESKTOP, PHONE, bring_axe, faults
 from tests.web.people import Browser as Visitor
 from tests.web.scene import Scene, furnish
 
-DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-PHONE: ViewportSize = {"width": 390, "height": 844}
 COOKIE = "__Host-sign-in"
 
 
@@ -45,7 +43,7 @@ def test_no_page_behind_the_sign_in_has_a_fault_that_axe_finds_or_runs_off_the_s
     complaints: list[str] = []
     wrong: list[object] = []
     with chromium.new_context() as context:
-        page = enter(context, served, visitor)
+        page = enter(bring_axe(context), served, visitor)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         for path in pages.values():
@@ -54,19 +52,19 @@ def test_no_page_behind_the_sign_in_has_a_fault_that_axe_finds_or_runs_off_the_s
             answer = page.goto(served.url + path)
             assert answer is not None
             assert answer.status == 200, path
-            wrong += faults(page, path)
+            wrong += wrong_on(page, path)
             page.set_viewport_size(PHONE)
             page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-            wrong += faults(page, f"{path} on a phone")
+            wrong += wrong_on(page, f"{path} on a phone")
     assert not complaints
     assert not wrong
 
 
-def faults(page: Page, where: str) -> list[object]:
+def wrong_on(page: Page, where: str) -> list[object]:
     """What is wrong with the page as it stands on the screen now."""
     fits = page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     found: list[object] = [] if fits else [(where, "runs off the screen")]
-    return found + [(where, each["id"], each["nodes"][0]["html"]) for each in Axe().run(page).response["violations"]]
+    return found + [(where, rule, elements[0]) for rule, elements in faults(page)]
 
 
 NOT_PAGES = re.compile(r"\.svg$|/(file|statement|usage)$|/(copy|download|exports)/")  # pictures and downloads
