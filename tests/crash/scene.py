@@ -343,7 +343,7 @@ def wait_until(true: Callable[[], bool], seconds: float) -> None:
     while not true():
         if time.monotonic() > deadline:
             raise TimeoutError("the workers do not get on; see worker.log")
-        time.sleep(0.005)
+        time.sleep(0.02)  # each look is a query, which takes time from those that it waits for
 
 
 def wait_until_settled(house: House) -> None:
