@@ -53,9 +53,13 @@ def postgres_folders() -> list[str]:
 
 
 class Postgres:
-    """One cluster without durability, reached by a Unix socket; as root it runs as the user `postgres`, which it insists on."""
+    """One cluster without durability, reached by a Unix socket; as root it runs as the user `postgres`, which it insists on.
 
-    def __init__(self) -> None:
+    One that `outlives_crashes` keeps what was committed when it is killed, though not when the power is cut.
+    """
+
+    def __init__(self, *, outlives_crashes: bool = False) -> None:
+        self._commits = "on" if outlives_crashes else "off"
         self.folder = Path(tempfile.mkdtemp(prefix="syndicator-pg-", dir="/tmp"))  # short: a socket's path is limited
         if os.geteuid() == 0:
             account = pwd.getpwnam("postgres")
@@ -71,7 +75,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and return when it answers."""
-        settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=200"]
+        commits = f"synchronous_commit={self._commits}"
+        settings = ["fsync=off", commits, "full_page_writes=off", "listen_addresses=", "max_connections=200"]
         options = [part for setting in settings for part in ("-c", setting)]
         program = need("postgres", "postgresql", *postgres_folders())
         command = [*self._as_owner(), program, "-D", str(self._data), "-k", str(self.folder), *options]
@@ -83,10 +88,13 @@ class Postgres:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://syndicator@/{database}?host={self.folder}"
 
-    def stop(self) -> None:
-        """End the server as an operator would, clients cut off; `start` brings it back with its databases."""
+    def stop(self, with_signal: signal.Signals = signal.SIGINT) -> None:
+        """End the server as an operator would, clients cut off; `start` brings it back with its databases.
+
+        By SIGQUIT it ends at once, as in a crash, and has to recover when it starts.
+        """
         if self._process is not None:
-            end(self._process, signal.SIGINT)
+            end(self._process, with_signal)
             self._process = None
 
     def remove(self) -> None:

@@ -95,6 +95,7 @@ class Scene:
     broker: Broker | None = None
     command: Sequence[str] = (sys.executable, "-m", "syndicator", "worker")
     concurrency: int = CONCURRENCY
+    more: str = ""  # settings, as tables of TOML
     port: int = field(default_factory=free_port)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     timetable: subprocess.Popen[bytes] | None = None
@@ -121,7 +122,8 @@ class Scene:
             f"[server]\nport = {self.port}\n"
             '[outbound]\nallow_networks = ["127.0.0.0/8"]\n'
             f"[push]\nconcurrency = {self.concurrency}\nmax_in_flight_per_host = {PER_HOST}\n"
-            + (f'executor = "celery"\nbroker_url = "{self.broker.url}"\n' if self.broker else ""),
+            + (f'executor = "celery"\nbroker_url = "{self.broker.url}"\n' if self.broker else "")
+            + self.more,
             encoding="utf-8",
         )
 
@@ -163,11 +165,11 @@ class Scene:
                 session.execute(insert(Subscription), rows)
         return house
 
-    def run(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    def run(self, command: Sequence[str], log: str = "") -> subprocess.Popen[bytes]:
         """Start a command with the scene's settings."""
         environment = {**os.environ, "SYNDICATOR_CONFIG": str(self.folder / "config.toml")}
-        with (self.folder / f"{command[-1]}.log").open("ab") as log:
-            return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        with (self.folder / (log or f"{command[-1]}.log")).open("ab") as said:
+            return subprocess.Popen(command, env=environment, stdout=said, stderr=said)
 
     def start(self, count: int) -> None:
         """Have `count` workers running, and with a broker a timetable."""
