@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import CLOCK_BOOTTIME, clock_gettime
 
 Clock = Callable[[], datetime]
 
@@ -9,3 +10,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the present instant, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def ticks() -> float:
+    """Seconds since the machine started, also while it slept; moved by nobody who sets the clock."""
+    return clock_gettime(CLOCK_BOOTTIME)

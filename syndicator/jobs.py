@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from secrets import token_hex
-from time import monotonic
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.orm import Session
 
 from syndicator.carriers import open_carrier
 from syndicator.channels.email import Email
-from syndicator.clock import utc_now
+from syndicator.clock import ticks, utc_now
 from syndicator.delivery.digests import Digests
 from syndicator.delivery.engine import count_to_do
 from syndicator.delivery.executors.celery import make_celery, ring
@@ -247,7 +246,7 @@ class Timetable:
     def __init__(self, house: House, outbound: Outbound, jobs: Sequence[Job] = JOBS) -> None:
         self._house, self._outbound, self._jobs = house, outbound, jobs
         self._holder = f"{socket.gethostname()[:40]}:{os.getpid()}:{token_hex(4)}"
-        self._led_at = -RENEW_SECONDS  # monotonic seconds of the last time we took or renewed the lead
+        self._led_at = -RENEW_SECONDS  # in ticks: the last time we took or renewed the lead
         self._recorded_at: dict[str, float] = {}
         self._living: Living | None = None
         self._scheduler = BackgroundScheduler(
@@ -287,9 +286,9 @@ class Timetable:
 
     def _run_recorded(self, job: Job) -> None:
         """Run `job`. One that runs every few seconds and finds nothing to do is recorded once a minute."""
-        due = monotonic() - self._recorded_at.get(job.name, -RECORD_SECONDS) >= RECORD_SECONDS
+        due = ticks() - self._recorded_at.get(job.name, -RECORD_SECONDS) >= RECORD_SECONDS
         if due:
-            self._recorded_at[job.name] = monotonic()
+            self._recorded_at[job.name] = ticks()
             outcome = run_job(job, self._house, self._outbound)
         else:
             outcome = job.run(self._house, self._outbound)
@@ -332,9 +331,9 @@ class Timetable:
 
     def _leads(self) -> bool:
         """Whether we hold the lead; asked of the database only when a third of the lease is over."""
-        if monotonic() - self._led_at < RENEW_SECONDS:
+        if ticks() - self._led_at < RENEW_SECONDS:
             return True
-        asked_at = monotonic()
+        asked_at = ticks()
         self._follow_dead()
         with self._house.sessions.begin() as session:
             leads = take_lead(session, self._holder, at=self._house.clock())

@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from time import CLOCK_BOOTTIME, clock_gettime
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from syndicator.bell import Bell
 from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
+from syndicator.clock import ticks
 from syndicator.delivery.errands import Errand, Errands
 from syndicator.delivery.hub_requests import HubRequests
 from syndicator.delivery.ledger import (
@@ -67,11 +67,6 @@ BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
 ERRANDS: tuple[Errands, ...] = (HubRequests(), Trials())
 NOT_MADE = Deferred("not-made")
-
-
-def ticks() -> float:
-    """Seconds since the machine started, also while it slept; moved by nobody who sets the clock."""
-    return clock_gettime(CLOCK_BOOTTIME)
 
 
 @dataclass(slots=True)
