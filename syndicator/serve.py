@@ -25,9 +25,10 @@ from syndicator.process import WEB_PARENT, supervise
 log = logging.getLogger(__name__)
 
 TARGET = "syndicator.web.wsgi:application"
-# Per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one. Not many more, since
-# threads that want the interpreter at once make each other slow: with twice as many the slowest polls took twice as long.
-THREADS = 20
+# Per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one. No more than that:
+# granian gives each a poll as soon as there are enough, and threads that want the interpreter at once make each other slow. The
+# slowest of 64 readers waited 2.5 ms for one thread, 8 for twelve, 12 for twenty; one gave half as many answers again as twenty.
+THREADS = 12
 BACKLOG = 4096
 CONNECTIONS = 8192  # per worker: idle and slow ones cost a descriptor and a buffer, no thread
 HEADER_TIMEOUT_MS = 10_000  # for a whole request header, and for a kept connection that stays silent

@@ -47,7 +47,7 @@ from syndicator.delivery.talkers import Talk, Talkers
 from syndicator.delivery.trials import Trials
 from syndicator.house import House
 from syndicator.operations.mirror import on_many_machines, shown_everywhere
-from syndicator.operations.render_feeds import NotRendered, render_feeds, stale_feeds
+from syndicator.operations.render_feeds import NotRendered, is_being_rendered, render_feeds, stale_feeds
 from syndicator.operations.tallies import add_tallies, attempt_counts
 from syndicator.storage.engine import passing, reading
 from syndicator.storage.queries import last_value
@@ -130,7 +130,7 @@ class Engine:
         up_to_seq, done.rendered = self._render()
         self._recall()
         done.claimed = self._claim(up_to_seq) + self._claim_errands()
-        self._pump(wait_seconds)
+        self._pump(0.0 if self.unrecorded else wait_seconds)  # what is not recorded keeps its places: nothing may be able to move
         done.finished += self._record()
         self.tally["renders", ""] += done.rendered
         if self.ticks() - self.tallied_at >= TALLY_SECONDS:
@@ -297,10 +297,11 @@ class Engine:
             stale: Sequence[str] = [name for name in known if self.spoilt.get(name, 0.0) <= now]
             if self.pace is not None:
                 stale, seq = self.pace.choose(session, stale, seq)
-        # Each worker begins with a feed of its own choice, so that several share the work.
-        in_own_order = sorted(stale, key=lambda _: self.chance())
-        rendered = 0
-        for name in in_own_order:
+        # Each worker takes the feeds in an order of its own, those that another is about last, so that several share the work.
+        waiting, rendered = sorted(stale, key=lambda _: self.chance()), 0
+        while waiting:
+            name = next((name for name in waiting if not is_being_rendered(self.house, name)), waiting[0])
+            waiting.remove(name)
             rendered += self._render_feed(name)
             self._pump(0.0)
         return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), rendered

@@ -232,13 +232,22 @@ def documents_folder(data_dir: Path, definition: FeedDefinition) -> Path:
 
 
 @contextmanager
-def feed_lock(data_dir: Path, name: str) -> Iterator[None]:
+def feed_lock(data_dir: Path, name: str, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Keep other processes of this machine from rendering the feed meanwhile; a dead holder's lock is gone with it."""
     folder = data_dir / "locks"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (folder / f"feed-{name}").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, kind)
         yield
+
+
+def is_being_rendered(house: House, name: str) -> bool:
+    """Say whether another process of this machine renders the feed just now; who has others to render does those first."""
+    try:
+        with feed_lock(house.config.data_dir, name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return False
+    except BlockingIOError:
+        return True
 
 
 def _fresh(house: House, definition: FeedDefinition) -> bool:

@@ -34,7 +34,7 @@ class SlowClientGuard:
 
     def __init__(self, app: WSGIApplication, *, slots: int, max_body_bytes: int, trusted_proxies: int = 0) -> None:
         self.app = app
-        self._slots, self._of_one = slots, max(1, slots // 2)
+        self._slots, self._of_one = slots, (slots + 1) // 2
         self._senders: Counter[str] = Counter()  # whose bodies are being received
         self._lock = threading.Lock()
         self._most, self._proxies = max_body_bytes, trusted_proxies

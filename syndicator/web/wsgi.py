@@ -22,8 +22,8 @@ from syndicator.web.polls import PollBook
 from syndicator.web.slow_clients import SlowClientGuard
 
 # Of the threads that `serve` gives a worker: some receive bodies, some work, some wait, and always some are left for polls.
-BODY_SLOTS = 4
-RUNNING, WAITING, WAITING_SECONDS = 8, 6, 2.0
+BODY_SLOTS = 3
+RUNNING, WAITING, WAITING_SECONDS = 5, 3, 2.0
 
 
 def make_application() -> ByteLayer:

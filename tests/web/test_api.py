@@ -173,10 +173,11 @@ def test_a_private_feed_opens_by_token_address_and_by_http_basic(client: FlaskCl
     render_stale(desk.house)
     token_id, token = token_of(desk.house, desk.publisher())
     basic = {"Authorization": f"Basic {b64encode(f'reader:{token}'.encode()).decode()}"}
-    for answer in (client.get(f"/f/{token}/partners.rss"), client.get("/feeds/partners.rss", headers=basic)):
+    by_token, by_password = client.get(f"/f/{token}/partners.rss"), client.get("/feeds/partners.rss", headers=basic)
+    for answer, is_topic in ((by_token, True), (by_password, False)):
         assert answer.status_code == 200
         assert answer.headers["Cache-Control"] == "private, no-store"
-        assert "hub" not in answer.headers["Link"]
+        assert ('rel="hub"' in answer.headers["Link"]) is is_topic
         again = client.get(f"/f/{token}/partners.rss", headers={"If-None-Match": answer.headers["ETag"]})
         assert again.status_code == 304
     with desk.house.sessions.begin() as session:
