@@ -20,8 +20,8 @@ from tests.servers import Postgres
 LOAD = Load(subscribers=10, a_second=20, seconds=0.5, calm_seconds=0.5)
 
 
-def test_killing_the_service_loses_nothing_acknowledged_and_does_nothing_twice(empty_database_url: str, tmp_path: Path) -> None:
-    with Receiver() as receiver, served(tmp_path, empty_database_url, receiver) as scene:
+def test_killing_the_service_loses_nothing_acknowledged_and_does_nothing_twice(empty_sqlite_url: str, tmp_path: Path) -> None:
+    with Receiver() as receiver, served(tmp_path, empty_sqlite_url, receiver) as scene:
         found = acknowledged(scene, kills=2, retries=1, chance=random.Random(30))
     assert not found.faults, str(found)
     assert found.writes
