@@ -6,6 +6,7 @@ has a database of its own, copied from one made once, so it may commit what it l
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session
 from syndicator.config import ENV_PREFIX, Config, Database, read_config
 from syndicator.domain.tables import TABLES
 from syndicator.house import House, open_house
+from syndicator.log import JsonLines, TextLines
 from syndicator.storage import schema
 from syndicator.storage.engine import open_engine
 from tests import dialects as _dialects  # noqa: F401 -- for what it registers
@@ -81,6 +83,18 @@ def no_connection_outlives_its_test() -> Iterator[None]:
     yield
     while _used:
         _used.pop().dispose()
+
+
+@pytest.fixture(autouse=True)
+def no_log_outlives_its_test() -> Iterator[None]:
+    """Take our handlers away again: they write to what was standard error during one test."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    ours = [handler for handler in root.handlers if isinstance(handler.formatter, JsonLines | TextLines)]
+    if ours:
+        root.handlers = [handler for handler in root.handlers if handler not in ours]
+        root.setLevel(level)
 
 
 @pytest.fixture

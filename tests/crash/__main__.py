@@ -15,7 +15,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.crash.scene import HOSTS, Scene, crash, database
+from tests.crash.scene import HOSTS, Scene, crash, database, tell
 from tests.receiver import Receiver
 from tests.servers import BROKERS, Broker
 
@@ -50,10 +50,7 @@ def main() -> int:
             pauses=asked.pauses,
             oversleeps=asked.oversleeps,
         )
-    print(f"{asked.database}, seed {asked.seed}: {found}")
-    for fault in found.faults:
-        print(f"FAULT: {fault}")
-    return 1 if found.faults else 0
+    return tell(f"{asked.database}, seed {asked.seed}", found)
 
 
 if __name__ == "__main__":

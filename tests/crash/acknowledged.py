@@ -28,11 +28,9 @@ from syndicator.domain.requests import RememberedRequest
 from syndicator.house import House
 from syndicator.operations.publishers import add_publisher
 from syndicator.operations.remembering import CLAIM_LASTS
-from tests.crash.scene import HOSTS, PATIENCE_SECONDS, Scene, owed, wait_until
+from tests.crash.scene import HOSTS, PATIENCE_SECONDS, Scene, database, owed, tell, wait_until
 from tests.crash.writers import Writers, not_heard, served, wrong_in_store
-from tests.databases import connect
 from tests.receiver import Receiver
-from tests.servers import Postgres
 
 SUBSCRIBERS = 5
 APPROVED, REVOKED = PublisherState.APPROVED, PublisherState.REVOKED
@@ -187,20 +185,11 @@ def main() -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="syndicator-acknowledged-"))
         receiver = stack.enter_context(Receiver(hosts=HOSTS))
-        url = f"sqlite:///{folder}/syndicator.db"
-        if asked.database == "postgresql":
-            server = Postgres()
-            stack.callback(server.remove)
-            with connect(server) as connection:
-                connection.execute("CREATE DATABASE crash")
-            url = server.url("crash")
+        url = stack.enter_context(database(asked.database, Path(folder)))
         scene = stack.enter_context(served(Path(folder), url, receiver))
         chance, seconds = random.Random(asked.seed), asked.minutes * 60
         found = acknowledged(scene, kills=asked.kills, retries=asked.retries, chance=chance, seconds=seconds)
-    print(f"{asked.database}, seed {asked.seed}: {found}")
-    for fault in found.faults:
-        print(f"FAULT: {fault}")
-    return 1 if found.faults else 0
+    return tell(f"{asked.database}, seed {asked.seed}", found)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 from urllib.request import urlopen
 
 from sqlalchemy import func, insert, select
@@ -43,6 +43,7 @@ from tests.receiver import Receiver
 from tests.servers import Broker, Postgres, free_port
 
 HOSTS = 40
+DATABASE = "crash"
 PER_HOST = 4
 CONCURRENCY = 64
 PATIENCE_SECONDS = 120.0
@@ -300,13 +301,35 @@ def database(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder}/syndicator.db"
         return
-    server = Postgres()
+    with postgresql() as server:
+        yield server.url(DATABASE)
+
+
+@contextmanager
+def postgresql(*, outlives_crashes: bool = False) -> Iterator[Postgres]:
+    """Start a PostgreSQL with an empty DATABASE."""
+    server = Postgres(outlives_crashes=outlives_crashes)
     try:
         with connect(server) as connection:
-            connection.execute("CREATE DATABASE crash")
-        yield server.url("crash")
+            connection.execute(f"CREATE DATABASE {DATABASE}".encode())
+        yield server
     finally:
         server.remove()
+
+
+class Found(Protocol):
+    """What came of a script, in a line, and what was wrong."""
+
+    @property
+    def faults(self) -> list[str]: ...
+
+
+def tell(what: str, found: Found) -> int:
+    """Print what came of a script; returns its exit code."""
+    print(f"{what}: {found}")
+    for fault in found.faults:
+        print(f"FAULT: {fault}")
+    return 1 if found.faults else 0
 
 
 class Held(NamedTuple):

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.crash.acknowledged import acknowledged
+from tests.crash.scene import DATABASE, postgresql
 from tests.crash.trouble import Load, MountRefused, Trouble, away, full, locked, small_disk, through
 from tests.crash.writers import served
-from tests.databases import connect
 from tests.receiver import Receiver
-from tests.servers import Postgres
 
 LOAD = Load(subscribers=10, a_second=20, seconds=0.5, calm_seconds=0.5)
 
@@ -46,14 +45,12 @@ def test_a_full_disk_and_a_held_lock_lose_nothing_and_pass_by_themselves(tmp_pat
 
 
 def test_a_postgresql_that_is_stopped_or_killed_loses_nothing(tmp_path: Path) -> None:
-    server = Postgres(outlives_crashes=True)
-    try:
-        with connect(server) as connection:
-            connection.execute("CREATE DATABASE crash")
-        with Receiver() as receiver, served(tmp_path, server.url("crash"), receiver) as scene:
-            troubles = [Trouble(partial(away, server, each), refuses=True) for each in (signal.SIGINT, signal.SIGQUIT)]
-            found = through(scene, troubles, LOAD, random.Random(32))
-    finally:
-        server.remove()
+    with (
+        postgresql(outlives_crashes=True) as server,
+        Receiver() as receiver,
+        served(tmp_path, server.url(DATABASE), receiver) as scene,
+    ):
+        troubles = [Trouble(partial(away, server, each), refuses=True) for each in (signal.SIGINT, signal.SIGQUIT)]
+        found = through(scene, troubles, LOAD, random.Random(32))
     assert not found.faults, str(found)
     assert found.statuses[503]

@@ -26,9 +26,8 @@ from typing import NamedTuple
 
 from syndicator.house import House
 from syndicator.operations.render_feeds import stale_feeds
-from tests.crash.scene import HOSTS, PATIENCE_SECONDS, Scene, owed, tree, wait_until
+from tests.crash.scene import DATABASE, HOSTS, PATIENCE_SECONDS, Scene, owed, postgresql, tell, tree, wait_until
 from tests.crash.writers import Writers, ask, not_heard, served, wait_until_ready, wrong_in_store
-from tests.databases import connect
 from tests.receiver import Receiver
 from tests.servers import Postgres, need
 
@@ -219,21 +218,15 @@ def main() -> int:
         file = place / "syndicator.db"
         url, kinds = f"sqlite:///{file}", [Trouble(partial(locked, file))]
         if asked.trouble == "restarts" or asked.database == "postgresql":
-            server = Postgres(outlives_crashes=True)
-            stack.callback(server.remove)
-            with connect(server) as connection:
-                connection.execute("CREATE DATABASE crash")
-            url = server.url("crash")
+            server = stack.enter_context(postgresql(outlives_crashes=True))
+            url = server.url(DATABASE)
         if asked.trouble == "restarts":
             kinds = [Trouble(partial(away, server, each), refuses=True) for each in (signal.SIGINT, signal.SIGQUIT)]
         if asked.trouble == "disk":
             kinds = [Trouble(partial(full, place), refuses=asked.database == "sqlite")]
         scene = stack.enter_context(served(folder, url, receiver))
         found = through(scene, list(islice(cycle(kinds), load.times)), load, chance)
-    print(f"{asked.trouble}, seed {asked.seed}: {found}")
-    for fault in found.faults:
-        print(f"FAULT: {fault}")
-    return 1 if found.faults else 0
+    return tell(f"{asked.trouble}, seed {asked.seed}", found)
 
 
 if __name__ == "__main__":
