@@ -79,8 +79,8 @@ class Meter:
         self._memory = mmap.mmap(self._file, SLOTS * SLOT.size)
         self._lock = threading.Lock()  # the file's lock is between processes
 
-    def take(self, asker: str, rate: Rate, now: float) -> Standing:
-        """Count a request of `asker` at `now`, seconds since 1970; one that is not granted costs nothing."""
+    def take(self, asker: str, rate: Rate, now: float, count: int = 1) -> Standing:
+        """Count `count` requests of `asker` at `now`, seconds since 1970; what is not granted costs nothing."""
         fingerprint = int.from_bytes(hashlib.blake2b(asker.encode(), digest_size=8).digest(), "little") | 1  # 0: an empty slot
         share = rate.seconds / rate.amount
         with self._lock:
@@ -88,10 +88,10 @@ class Meter:
             try:
                 place, stored = self._find(fingerprint)
                 possible = stored <= now + rate.seconds + 1e-6  # else the clock was set back, which must lock nobody out
-                whole_at = (max(stored, now) if possible else now) + share
+                whole_at = (max(stored, now) if possible else now) + share * count
                 over = whole_at - now - rate.seconds
                 if over > 1e-6:
-                    return Standing(False, 0, math.ceil(whole_at - share - now), max(1, math.ceil(over)))
+                    return Standing(False, 0, math.ceil(whole_at - share * count - now), max(1, math.ceil(over)))
                 SLOT.pack_into(self._memory, place, fingerprint, whole_at)
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)

@@ -162,6 +162,15 @@ def test_even_readers_do_not_fetch_without_end(tmp_path: Path, meter: Meter, clo
     assert answers == {200, 429}
 
 
+def test_processes_that_count_ahead_grant_no_more_than_the_allowance(tmp_path: Path, clock: HandClock) -> None:
+    environ, most = {"REMOTE_ADDR": "192.0.2.1"}, 500 * DOCUMENTS
+    processes = [PollLimits(Meter(tmp_path / "polls.meter"), Rate(500, 60), trusted_proxies=0, clock=clock) for _ in range(2)]
+    granted = sum(processes[number % 2].wait_seconds(environ, reader=False) == 0 for number in range(most + 500))
+    assert granted == most
+    clock.now += timedelta(seconds=30)
+    assert sum(processes[0].wait_seconds(environ, reader=False) == 0 for _ in range(most)) == most // 2
+
+
 def test_behind_our_proxy_the_readers_address_counts(tmp_path: Path, meter: Meter, clock: HandClock) -> None:
     client = layer(tmp_path, meter, clock, trusted_proxies=1)
     for _ in range(MOST + 1):
