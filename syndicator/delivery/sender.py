@@ -27,6 +27,7 @@ from syndicator.errors import AddressRefused
 
 SLOW_SECONDS = 2.0
 GATHER, GATHER_SECONDS = 256, 0.03
+SOON_SECONDS = 0.25  # what has been waited for no longer than that is likely to be answered next
 UPLOAD_BUFFER_BYTES = 16_384  # of each request under way; a story is smaller, and libcurl would take four times as much
 KEPT_ANSWER_BYTES = 20_000
 HEADER_LINES = 100
@@ -141,8 +142,7 @@ class Sender:
             self._age()
             self._start_waiting()
             if self._finished:
-                under_way = any(lane.under_way for lane in self._lanes.values())
-                gathered = len(self._finished) >= GATHER or not under_way
+                gathered = len(self._finished) >= GATHER or not self._more_is_soon()
                 limit = 0.0 if gathered else min(limit, monotonic() + GATHER_SECONDS)
             self._move(max(limit - monotonic(), 0.0))
             self._take_look_ups()
@@ -151,6 +151,11 @@ class Sender:
                 self._start_waiting()
                 finished, self._finished, self._answered = self._finished, [], 0
                 return finished
+
+    def _more_is_soon(self) -> bool:
+        """Whether it is worth waiting for more: not for those alone that have long been silent."""
+        quick = self._lanes[_Manner.QUICK].under_way
+        return bool(quick) and self._waited - next(reversed(quick.values())) < SOON_SECONDS
 
     @property
     def in_flight(self) -> int:
