@@ -2,7 +2,8 @@
 
 Only so many request bodies are received at once, and an answer of known length is handed back whole, so that the server and not a
 thread waits for its reader. No server bounds the time of reading a body over WSGI, and granian allows no other thread to do it
-instead. So one address may fill half of the places only; against an attack from many, nginx in front receives bodies first.
+instead. So one address may fill half of the places only, rounded up; against an attack from many, nginx in front receives bodies
+first.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ RETRY_AFTER_SECONDS = 5
 
 
 class SlowClientGuard:
-    """`app` behind the guard, which receives at most `slots` bodies at once, half of them from one address, each of up to
-    `max_body_bytes`.
+    """`app` behind the guard, which receives at most `slots` bodies at once, half of them, rounded up, from one address,
+    each of up to `max_body_bytes`.
 
     With its slots taken a request with a body gets 503 and Retry-After. `slots` must be fewer than the server's threads: the
     others answer everybody who sends no body, pollers above all.
