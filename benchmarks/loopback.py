@@ -14,6 +14,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from granian.constants import Interfaces
+from granian.log import LogLevels
+from granian.server import MPServer
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -40,6 +44,20 @@ def running(command: list[str], port: int, environment: Mapping[str, str] | None
     finally:
         process.terminate()
         process.wait(15)
+
+
+def wsgi_server(target: str, host: str, port: int, workers: int) -> MPServer:
+    """Return granian over a WSGI application, for peers that are served as such applications are: each request in a thread."""
+    return MPServer(
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=workers,
+        blocking_threads=20,
+        websockets=False,
+        log_level=LogLevels.error,
+    )
 
 
 def cpu_seconds(process: subprocess.Popen[bytes]) -> float:

@@ -76,8 +76,8 @@ def __getattr__(name: str) -> object:
 
 
 if __name__ == "__main__":
-    from syndicator.serve import web_server
+    from benchmarks.loopback import wsgi_server
 
     port, settings = sys.argv[1:]
     os.environ["BENCHMARK_SETTINGS"] = settings
-    web_server("benchmarks.naive:application", "127.0.0.1", int(port), 1).serve()
+    wsgi_server("benchmarks.naive:application", "127.0.0.1", int(port), 1).serve()

@@ -23,7 +23,7 @@ from pathlib import Path
 from feedgen.feed import FeedGenerator
 
 from benchmarks.figure import Figure, need
-from benchmarks.loopback import ask, cpu_seconds, free_port, running
+from benchmarks.loopback import ask, cpu_seconds, free_port, running, wsgi_server
 from syndicator.documents import Document, write_document
 
 ENTRIES = 50
@@ -85,18 +85,22 @@ def run_server(which: str, port: int, folder: Path) -> None:
     from syndicator.serve import web_server
 
     os.environ["BENCHMARK_FOLDER"] = str(folder)
-    web_server(f"benchmarks.poll:{which}", "127.0.0.1", port, 1).serve()
+    server = web_server if which == "ours" else wsgi_server
+    server(f"benchmarks.poll:{which}", "127.0.0.1", port, 1).serve()
 
 
 def __getattr__(name: str) -> object:
-    """The WSGI applications that granian asks this module for: `ours` and `naive`."""
+    """The applications that granian asks this module for: `ours` and `naive`."""
     from flask import Flask, Response, request
     from werkzeug.wrappers import Response as BaseResponse
 
     from syndicator.clock import utc_now
     from syndicator.web.byte_layer import ByteLayer
+    from syndicator.web.front import Front
+    from syndicator.web.load import Room
     from syndicator.web.meter import Meter, Rate
     from syndicator.web.poll_limits import PollLimits
+    from syndicator.web.reception import Reception
 
     app = Flask("benchmark")
     bodies = stories()
@@ -116,8 +120,9 @@ def __getattr__(name: str) -> object:
     if name == "ours":
         folder = Path(os.environ["BENCHMARK_FOLDER"])
         # They count as always and refuse nobody.
-        limits = PollLimits(Meter(folder.parent / "meter"), Rate(10**6, 1), trusted_proxies=0, clock=utc_now)
-        return ByteLayer(app.wsgi_app, folder, limits)
+        limits = PollLimits(Meter(folder.parent / "meter"), Rate(10**6, 1), clock=utc_now)
+        room = Room(running=5, waiting=64, seconds=2)
+        return Front(app.wsgi_app, ByteLayer(folder, limits), room, Reception(10**6))
     raise AttributeError(name)
 
 

@@ -12,7 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from granian.constants import HTTPModes, Interfaces, RuntimeModes
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import MPServer
@@ -24,11 +24,7 @@ from syndicator.process import WEB_PARENT, supervise
 
 log = logging.getLogger(__name__)
 
-TARGET = "syndicator.web.wsgi:application"
-# Per worker: more than web/wsgi.py lets bodies, work and waiting have, so that polls never wait for one. No more than that:
-# granian gives each a poll as soon as there are enough, and threads that want the interpreter at once make each other slow. The
-# slowest of 64 readers waited 2.5 ms for one thread, 8 for twelve, 12 for twenty; one gave half as many answers again as twenty.
-THREADS = 12
+TARGET = "syndicator.web.rsgi:application"
 BACKLOG = 4096
 CONNECTIONS = 8192  # per worker: idle and slow ones cost a descriptor and a buffer, no thread
 HEADER_TIMEOUT_MS = 10_000  # for a whole request header, and for a kept connection that stays silent
@@ -66,8 +62,8 @@ def run_web(config_path: Path | None, config: Config) -> int:
     return 0
 
 
-def web_server(target: str, host: str, port: int, workers: int, threads: int = THREADS) -> MPServer:
-    """Return granian over the WSGI application `target`, with every limit that it has said aloud.
+def web_server(target: str, host: str, port: int, workers: int) -> MPServer:
+    """Return granian over the RSGI application `target`, with every limit that it has said aloud.
 
     HTTP/1 only: behind a proxy or a CDN nothing else is spoken, and HTTP/2 without TLS is a door nobody uses.
     """
@@ -76,9 +72,9 @@ def web_server(target: str, host: str, port: int, workers: int, threads: int = T
         target,
         address=host,
         port=port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
+        loop=Loops.uvloop,
         workers=workers,
-        blocking_threads=threads,
         runtime_mode=RuntimeModes.st,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS, max_buffer_size=HEADER_BYTES),

@@ -32,6 +32,7 @@ from tests.channels.sshd import Sshd
 from tests.channels.wordpress_target import PASSWORD, WordPressTarget
 from tests.desk import Desk
 from tests.mailbox import read_message
+from tests.polled import polled
 from tests.receiver import Receiver
 from tests.web.callers import key_of, token_of
 
@@ -45,7 +46,7 @@ class Exits:
     def __init__(self, desk: Desk, receiver: Receiver, wordpress: WordPressTarget, sshd: Sshd) -> None:
         self.house: House = desk.house
         app = create_app(desk.house.config, desk.house)
-        app.wsgi_app = ByteLayer(app.wsgi_app, public_folder(desk.house.config.data_dir))  # type: ignore[method-assign]
+        app.wsgi_app = polled(ByteLayer(public_folder(desk.house.config.data_dir)), app.wsgi_app)  # type: ignore[method-assign]
         self.client: FlaskClient = app.test_client()
         self.engine = create_engine(desk.house)
         self.receiver = receiver

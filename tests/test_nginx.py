@@ -35,6 +35,7 @@ from syndicator.web.document_answers import answer, choose_coding
 from tests.clocks import HandClock
 from tests.conftest import ROOT
 from tests.desk import Desk
+from tests.polled import polled
 from tests.servers import answers, end, free_port, need, start, wait_for
 
 FRAME = """
@@ -119,7 +120,7 @@ def desk(house: House, folder: Path, request: pytest.FixtureRequest) -> Desk:
 def upstream(desk: Desk) -> Iterator[Client]:
     """A client of the application itself."""
     app = create_app(desk.house.config, desk.house)
-    layer = ByteLayer(app.wsgi_app, public_folder(desk.house.config.data_dir))
+    layer = polled(ByteLayer(public_folder(desk.house.config.data_dir)), app.wsgi_app)
     server = make_server("127.0.0.1", 0, layer, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -44,7 +44,7 @@ ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 # Within and across rows, and why.
 ALSO = {
     ("jobs", "delivery"),  # the post office is a job
-    ("wsgi", "app"),  # the file that the web server loads
+    ("rsgi", "app"),  # the file that the web server loads
     ("cli", "demo"),
     ("jobs", "delivery"),  # the timetable rings for Celery's workers
     ("__main__", "cli"),

@@ -1,10 +1,9 @@
-"""The byte layer: WSGI in front of Flask that answers polls of public feed documents from memory.
+"""The byte layer: polls of public feed documents are answered from memory, in front of Flask and its threads (see front.py).
 
 A poll costs a look at eight shared bytes (has any document changed?) and two look-ups in dictionaries. Only after a change, and
 once a second in case somebody changed files by hand, is a file's stamp compared: a system call at each poll would hand the
 interpreter from thread to thread. What is looked up was made by `document_answers.answer`, which alone knows HTTP; this file only
-remembers. No database, no rendering, no parsing of a field seen before. Everything that is not a public feed document is handed
-to the application.
+remembers. No database, no rendering, no parsing of a field seen before. What is not a public feed document is not answered here.
 """
 
 from __future__ import annotations
@@ -14,22 +13,18 @@ import mmap
 import os
 import re
 import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from syndicator.documents import SIGN_BYTES, DamagedDocument, Stored, open_sign, unpack
 from syndicator.reasons import Reason
-from syndicator.web.document_answers import answer
-from syndicator.web.refusal import refuse
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-    from syndicator.web.poll_limits import PollLimits
+from syndicator.web.document_answers import Answer, answer
+from syndicator.web.poll_limits import PollLimits
+from syndicator.web.refusal import refusal
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +36,15 @@ MAX_FIELD_CHARS = 512  # a longer field is answered, not remembered
 SLOWER = "Too many whole documents went to your address. Send the ETag of the last one as If-None-Match: then polling is free."
 
 Stamp = tuple[int, int, int]
-Fields = tuple[str, str | None, str | None, str | None]
-Ready = tuple[str, list[tuple[str, str]], list[bytes], tuple[str, str, int]]
+
+
+class Asked(NamedTuple):
+    """What of a request an answer depends on: its method, and its fields as far as they were sent."""
+
+    method: str
+    accept_encoding: str | None
+    if_none_match: str | None
+    if_modified_since: str | None
 
 
 @dataclass(slots=True)
@@ -54,11 +56,11 @@ class Held:
     stored: Stored
     sign: int  # what stood in the folder's sign when the file was last looked at
     look_again_at: float  # in ticks
-    ready: dict[Fields, Ready] = field(default_factory=dict)
+    ready: dict[tuple[str | None, ...], tuple[Answer, tuple[str, str, int]]] = field(default_factory=dict)
 
-    def had_by(self, environ: WSGIEnvironment) -> bool:
+    def had_by(self, asked: Asked) -> bool:
         """Say whether the asker shows that it had an earlier document."""
-        shown = f"{environ.get('HTTP_IF_NONE_MATCH', '')} {environ.get('HTTP_IF_MODIFIED_SINCE', '')}".strip()
+        shown = f"{asked.if_none_match or ''} {asked.if_modified_since or ''}".strip()
         return bool(shown) and any(validator in shown for validator in self.stored.former)
 
     @property
@@ -67,7 +69,7 @@ class Held:
 
 
 class ByteLayer:
-    """`app` with the public documents of `folder` in front of it; `feeds` names those that may be had, None: all that lie there.
+    """The public documents of `folder`; `feeds` names those that may be had, None: all that lie there.
 
     `counts` says how often each (feed, format, status) was answered by this process (see polls.py); only documents that exist are
     counted, so it stays small.
@@ -75,7 +77,6 @@ class ByteLayer:
 
     def __init__(
         self,
-        app: WSGIApplication,
         folder: Path,
         limits: PollLimits | None = None,
         counts: dict[tuple[str, str, int], int] | None = None,
@@ -83,7 +84,6 @@ class ByteLayer:
         ticks: Callable[[], float] = monotonic,
     ) -> None:
         self.ticks = ticks
-        self.app = app
         self.feeds = feeds
         self.limits = limits
         self.folder = str(folder)
@@ -95,25 +95,21 @@ class ByteLayer:
         self._held_bytes = 0
         self._lock = threading.Lock()
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path: str = environ["PATH_INFO"]
+    def poll(self, path: str, asked: tuple[str, str | None, str | None, str | None], asker: Callable[[], str]) -> Answer | None:
+        """Answer a request for the document at `path`; None when there is none.
+
+        `asked` has the members of Asked; `asker` says who asks (see meter.py), where that counts.
+        """
         held = self._held.get(path) or self._find(path)
         if held is None or (held := self._current(path, held)) is None:
-            return self.app(environ, start_response)
-        fields = (
-            environ["REQUEST_METHOD"],
-            environ.get("HTTP_ACCEPT_ENCODING"),
-            environ.get("HTTP_IF_NONE_MATCH"),
-            environ.get("HTTP_IF_MODIFIED_SINCE"),
-        )
-        status, headers, body, label = held.ready.get(fields) or _prepare(held, fields, environ)
-        if body and self.limits is not None and (wait := self.limits.wait_seconds(environ, reader=held.had_by(environ))):
-            return refuse(
-                start_response, HTTPStatus.TOO_MANY_REQUESTS, SLOWER, retry_after_seconds=wait, reason=Reason.RATE_LIMITED
-            )
+            return None
+        given, label = held.ready.get(asked) or _prepare(held, Asked(*asked))
+        if given.body and self.limits is not None:
+            wait = self.limits.wait_seconds(asker(), reader=held.had_by(Asked(*asked)))
+            if wait:
+                return refusal(HTTPStatus.TOO_MANY_REQUESTS, SLOWER, retry_after_seconds=wait, reason=Reason.RATE_LIMITED)
         self.counts[label] = self.counts.get(label, 0) + 1
-        start_response(status, headers)
-        return body
+        return given
 
     def _find(self, path: str) -> Held | None:
         """Return what to compare with the file of `path`, for a path that can be a document's."""
@@ -173,14 +169,13 @@ def _feed_of(name: str) -> str:
     return name.partition("/")[0].partition(".")[0]
 
 
-def _prepare(held: Held, fields: Fields, environ: WSGIEnvironment) -> Ready:
+def _prepare(held: Held, asked: Asked) -> tuple[Answer, tuple[str, str, int]]:
     """Answer a set of request fields not met before, and remember the answer with its document."""
-    given = answer(held.stored, environ["REQUEST_METHOD"], environ, private=False)
-    label = (_feed_of(held.name), held.name.rpartition(".")[2], given.status)
-    body = [given.body] if given.body else []
-    ready = (f"{given.status} {HTTPStatus(given.status).phrase}", given.headers, body, label)
-    if all(value is None or len(value) <= MAX_FIELD_CHARS for value in fields):
+    sent = {f"HTTP_{name.upper()}": value for name, value in asked._asdict().items() if value is not None}
+    given = answer(held.stored, asked.method, sent, private=False)
+    ready = given, (_feed_of(held.name), held.name.rpartition(".")[2], given.status)
+    if all(value is None or len(value) <= MAX_FIELD_CHARS for value in asked):
         if len(held.ready) >= MAX_REMEMBERED:
             held.ready.clear()  # somebody sends rubbish; the usual ones are back after one answer each
-        held.ready[fields] = ready
+        held.ready[asked] = ready
     return ready

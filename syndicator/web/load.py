@@ -1,52 +1,66 @@
-"""More work than there is room for is turned away at once, so that what is taken in is done and polls are always answered.
+"""More work than there is room for is turned away at once, so that what is taken in is done.
 
 Only so many requests are in the application at a time, and only so many wait for it, not for long; everybody else gets 503 and
-Retry-After. The threads that are left serve feed documents, which never come here.
+Retry-After. Polls of feed documents never come here.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from syndicator.reasons import Reason
-from syndicator.web.refusal import refuse
+from syndicator.web.refusal import refusal
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
-ALWAYS = frozenset({"/healthz"})  # who watches must not take a busy process for a dead one
 RETRY_AFTER_SECONDS = 5
+BUSY = refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "More is asked of us than we can do at once; please come back.",
+    retry_after_seconds=RETRY_AFTER_SECONDS,
+    reason=Reason.RATE_LIMITED,
+)
+
+Result = TypeVar("Result")
 
 
-class LoadShedder:
-    """`app` with room for `running` requests at once and for `waiting` more, each of which waits at most `seconds`."""
+class NoRoom(Exception):
+    """Too much is being done already."""
 
-    def __init__(self, app: WSGIApplication, *, running: int, waiting: int, seconds: float) -> None:
-        self.app = app
-        self._places = threading.BoundedSemaphore(running + waiting)
-        self._running = threading.BoundedSemaphore(running)
-        self._seconds = seconds
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] in ALWAYS:
-            return self.app(environ, start_response)
-        if not self._places.acquire(blocking=False):
-            return self._refuse(start_response)
+class Room:
+    """Threads for `running` requests at once; `waiting` more may wait for one, each at most `seconds`. Used on one event loop."""
+
+    def __init__(self, *, running: int, waiting: int, seconds: float) -> None:
+        self._threads = ThreadPoolExecutor(running, "application")
+        self._free = asyncio.Semaphore(running)
+        self._may_wait, self._seconds = waiting, seconds
+
+    async def do(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returned, in a thread. Raises NoRoom, and what `work` raises."""
+        if self._free.locked():
+            await self._wait()
+        else:
+            await self._free.acquire()
         try:
-            if not self._running.acquire(timeout=self._seconds):
-                return self._refuse(start_response)
-            try:
-                return self.app(environ, start_response)
-            finally:
-                self._running.release()
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
-            self._places.release()
+            self._free.release()
 
-    @staticmethod
-    def _refuse(start_response: StartResponse) -> list[bytes]:
-        busy = HTTPStatus.SERVICE_UNAVAILABLE
-        detail = "More is asked of us than we can do at once; please come back."
-        return refuse(start_response, busy, detail, retry_after_seconds=RETRY_AFTER_SECONDS, reason=Reason.RATE_LIMITED)
+    def close(self) -> None:
+        """Take no more; what is being done is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _wait(self) -> None:
+        if not self._may_wait:
+            raise NoRoom
+        self._may_wait -= 1
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise NoRoom from None
+        finally:
+            self._may_wait += 1

@@ -13,11 +13,9 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
-from typing import Any
 
 SLOTS = 65_536
 PROBES = 8  # slots an asker may have; when others fill them all, the one that is nearest to whole gives way
@@ -61,12 +59,12 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def asker_of(environ: Mapping[str, Any], trusted_proxies: int) -> str:
-    """Return whose WSGI request it is, by network; X-Forwarded-For counts only as far as our own proxies wrote it."""
-    passed = str(environ.get("HTTP_X_FORWARDED_FOR", "")).split(",")
+def asker_of(address: str, passed_on: str, trusted_proxies: int) -> str:
+    """Return whose request it is, by network; `passed_on`, X-Forwarded-For, counts only as far as our own proxies wrote it."""
+    passed = passed_on.split(",")
     if 0 < trusted_proxies <= len(passed):
         return network_of(passed[-trusted_proxies].strip())
-    return network_of(environ.get("REMOTE_ADDR") or "")
+    return network_of(address)
 
 
 class Meter:

@@ -7,13 +7,8 @@ themselves counts for nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from syndicator.clock import Clock
-from syndicator.web.meter import Meter, Rate, asker_of
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+from syndicator.web.meter import Meter, Rate
 
 PURSE, MOST_IN_A_PURSE = 100, 64  # the hundredth part of an allowance is taken from the meter at once, but not more than so many
 MOST_PURSES = 10_000
@@ -29,18 +24,18 @@ class PollLimits:
     is left there of a burst a minute ago is good for the next.
     """
 
-    def __init__(self, meter: Meter, rate: Rate, *, trusted_proxies: int, clock: Clock) -> None:
-        self._meter, self._clock, self._proxies = meter, clock, trusted_proxies
+    def __init__(self, meter: Meter, rate: Rate, *, clock: Clock) -> None:
+        self._meter, self._clock = meter, clock
         self._rates = {
             "poll": Rate(rate.amount * DOCUMENTS, rate.seconds),
             "reader": Rate(rate.amount * TO_READERS, rate.seconds),
         }
         self._purses: dict[str, int] = {}
 
-    def wait_seconds(self, environ: WSGIEnvironment, *, reader: bool) -> int:
-        """Count one document for whoever asks; returns 0, or after how many seconds this address may have another."""
+    def wait_seconds(self, asker: str, *, reader: bool) -> int:
+        """Count one document for `asker`; returns 0, or after how many seconds this address may have another."""
         kind = "reader" if reader else "poll"
-        asker = f"{kind} {asker_of(environ, self._proxies)}"
+        asker = f"{kind} {asker}"
         left = self._purses.get(asker, 0)
         if left:
             self._purses[asker] = left - 1

@@ -19,6 +19,7 @@ from syndicator.documents import Document, read_document, remove_document, write
 from syndicator.web import byte_layer
 from syndicator.web.byte_layer import LOOK_SECONDS, ByteLayer
 from syndicator.web.document_answers import answer
+from tests.polled import polled
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -43,11 +44,13 @@ def behind(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
 def layer(tmp_path: Path) -> ByteLayer:
     write_document(tmp_path, "latest.rss", DOCUMENT)
     write_document(tmp_path, "latest/archive/1.atom", replace(DOCUMENT, immutable=True))
-    return ByteLayer(behind, tmp_path)
+    return ByteLayer(tmp_path)
 
 
 def get(layer: ByteLayer, path: str = "/feeds/latest.rss", method: str = "GET", **fields: str) -> Response:
-    return Client(layer).open(path, method=method, headers={name.replace("_", "-"): value for name, value in fields.items()})
+    return Client(polled(layer, behind)).open(
+        path, method=method, headers={name.replace("_", "-"): value for name, value in fields.items()}
+    )
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
@@ -84,7 +87,7 @@ def test_a_removed_document_is_gone_at_the_next_poll(layer: ByteLayer, tmp_path:
 def test_what_is_done_to_files_by_hand_is_seen_after_a_second(tmp_path: Path) -> None:
     write_document(tmp_path, "latest.rss", DOCUMENT)
     now = [100.0]
-    layer = ByteLayer(behind, tmp_path, ticks=lambda: now[0])
+    layer = ByteLayer(tmp_path, ticks=lambda: now[0])
     assert get(layer).status_code == 200
     (tmp_path / "latest.rss").unlink()
     assert get(layer).status_code == 200
@@ -145,7 +148,7 @@ def test_everything_else_is_handed_on(layer: ByteLayer, path: str) -> None:
 def test_a_feed_that_is_public_no_longer_is_left_to_the_application(tmp_path: Path) -> None:
     for key in ("open.rss", "closed.rss", "closed/archive/1.rss"):
         write_document(tmp_path, key, DOCUMENT)
-    layer = ByteLayer(behind, tmp_path, feeds={"open"})
+    layer = ByteLayer(tmp_path, feeds={"open"})
     assert get(layer, "/feeds/open.rss").status_code == 200
     for path in ("/feeds/closed.rss", "/feeds/closed/archive/1.rss"):
         assert get(layer, path).data == b"from the application"
@@ -157,11 +160,8 @@ def test_no_path_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.getbasetemp() / "outside"
     write_document(folder, "latest.rss", DOCUMENT)
     (folder / "public").mkdir(exist_ok=True)
-    statuses: list[str] = []
-    layer = ByteLayer(behind, folder / "public")
-    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET"}
-    layer(environ, lambda status, headers, exc_info=None: statuses.append(status) or (lambda data: None))  # type: ignore[func-returns-value]
-    assert statuses == ["404 NOT FOUND"]
+    layer = ByteLayer(folder / "public")
+    assert layer.poll(path, ("GET", None, None, None), lambda: "") is None
 
 
 def test_the_query_and_the_host_change_nothing(layer: ByteLayer) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from werkzeug.test import Client
@@ -15,30 +15,15 @@ from werkzeug.wrappers import Response
 
 from syndicator.documents import Document, write_document
 from syndicator.web.byte_layer import ByteLayer
-from syndicator.web.load import LoadShedder
+from syndicator.web.load import NoRoom, Room
 from syndicator.web.meter import Meter, Rate
 from syndicator.web.poll_limits import DOCUMENTS, PollLimits
 from tests.clocks import HandClock
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+from tests.polled import polled
 
 DOCUMENT = Document("application/rss+xml", b"<rss/>", (), datetime(2026, 1, 1, tzinfo=UTC), 60, cors=False, immutable=False)
 RATE = Rate(2, 60)
 MOST = RATE.amount * DOCUMENTS
-
-
-class Slow:
-    """An application that is busy until told."""
-
-    def __init__(self) -> None:
-        self.entered, self.go_on = threading.Semaphore(0), threading.Event()
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/slow":
-            self.entered.release()
-            self.go_on.wait()
-        return Response("done")(environ, start_response)
 
 
 @pytest.fixture
@@ -50,8 +35,11 @@ def meter(tmp_path: Path) -> Iterator[Meter]:
 
 def layer(tmp_path: Path, meter: Meter, clock: HandClock, trusted_proxies: int = 0) -> Client:
     write_document(tmp_path, "latest.rss", DOCUMENT)
-    limits = PollLimits(meter, RATE, trusted_proxies=trusted_proxies, clock=clock)
-    return Client(ByteLayer(Response("application", 404), tmp_path, limits))
+    return client_of(tmp_path, PollLimits(meter, RATE, clock=clock), trusted_proxies)
+
+
+def client_of(tmp_path: Path, limits: PollLimits, trusted_proxies: int = 0) -> Client:
+    return Client(polled(ByteLayer(tmp_path, limits), Response("application", 404), trusted_proxies))
 
 
 def poll(client: Client, address: str = "192.0.2.1", **fields: str) -> Response:
@@ -59,55 +47,63 @@ def poll(client: Client, address: str = "192.0.2.1", **fields: str) -> Response:
     return client.get("/feeds/latest.rss", headers=headers, environ_overrides={"REMOTE_ADDR": address})
 
 
-def test_requests_beyond_the_room_are_refused_at_once_and_the_others_done() -> None:
-    app = Slow()
-    door = LoadShedder(app, running=2, waiting=0, seconds=60)
-    done: list[Response] = []
-    inside = [threading.Thread(target=lambda: done.append(Client(door).get("/slow"))) for _ in range(2)]
-    for thread in inside:
-        thread.start()
-        assert app.entered.acquire(timeout=10)
-    refused = Client(door).get("/")
-    assert (refused.status_code, refused.headers["Retry-After"], refused.headers["Cache-Control"]) == (503, "5", "no-store")
-    assert Client(door).get("/healthz").status_code == 200
-    app.go_on.set()
-    for thread in inside:
-        thread.join()
-    assert [answer.status_code for answer in done] == [200, 200]
-    assert Client(door).get("/").status_code == 200
+class Work:
+    """What takes until it is told to end."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Semaphore(0), threading.Event()
+
+    def __call__(self) -> str:
+        self.begun.release()
+        assert self.may_end.wait(30)
+        return "done"
+
+
+def test_work_beyond_the_room_is_refused_at_once_and_the_other_done() -> None:
+    async def scene() -> None:
+        room, work = Room(running=2, waiting=0, seconds=60), Work()
+        inside = [asyncio.create_task(room.do(work)) for _ in range(2)]
+        for _ in inside:
+            await asyncio.to_thread(work.begun.acquire)
+        with pytest.raises(NoRoom):
+            await room.do(work)
+        work.may_end.set()
+        assert await asyncio.gather(*inside) == ["done", "done"]
+        assert await room.do(work) == "done"
+
+    asyncio.run(scene())
 
 
 def test_a_burst_waits_a_little_and_is_done() -> None:
-    door = LoadShedder(Response("done"), running=1, waiting=30, seconds=60)
-    done: list[Response] = []
-    burst = [threading.Thread(target=lambda: done.append(Client(door).get("/"))) for _ in range(30)]
-    for thread in burst:
-        thread.start()
-    for thread in burst:
-        thread.join()
-    assert {answer.status_code for answer in done} == {200}
+    async def scene() -> list[int]:
+        room = Room(running=1, waiting=29, seconds=60)
+        return await asyncio.gather(*(room.do(lambda: 1) for _ in range(30)))
+
+    assert asyncio.run(scene()) == [1] * 30
 
 
 def test_who_waits_too_long_is_sent_away() -> None:
-    app = Slow()
-    door = LoadShedder(app, running=1, waiting=5, seconds=0.01)
-    inside = threading.Thread(target=Client(door).get, args=("/slow",))
-    inside.start()
-    assert app.entered.acquire(timeout=10)
-    assert Client(door).get("/").status_code == 503
-    app.go_on.set()
-    inside.join()
-    assert Client(door).get("/").status_code == 200
+    async def scene() -> None:
+        room, work = Room(running=1, waiting=5, seconds=0.01), Work()
+        inside = asyncio.create_task(room.do(work))
+        await asyncio.to_thread(work.begun.acquire)
+        with pytest.raises(NoRoom):
+            await room.do(work)
+        work.may_end.set()
+        assert await inside == "done"
+        assert await room.do(work) == "done"
+
+    asyncio.run(scene())
 
 
 def test_a_fault_gives_its_room_back() -> None:
-    def broken(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        raise RuntimeError("a bug")
+    async def scene() -> None:
+        room = Room(running=1, waiting=0, seconds=60)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await room.do(lambda: 1 / 0)
 
-    door = LoadShedder(broken, running=1, waiting=0, seconds=0.01)
-    for _ in range(3):
-        with pytest.raises(RuntimeError):
-            Client(door).get("/")
+    asyncio.run(scene())
 
 
 def test_an_address_that_fetches_whole_documents_again_and_again_is_told_to_wait(
@@ -147,7 +143,7 @@ def test_a_process_that_has_just_started_knows_the_readers_too(tmp_path: Path, m
     tag = poll(layer(tmp_path, meter, clock)).headers["ETag"]
     for number in range(20):
         write_document(tmp_path, "latest.rss", replace(DOCUMENT, body=b"<new/>" * number))
-    fresh = Client(ByteLayer(Response("application", 404), tmp_path, PollLimits(meter, RATE, trusted_proxies=0, clock=clock)))
+    fresh = client_of(tmp_path, PollLimits(meter, RATE, clock=clock))
     for _ in range(MOST * 2):
         poll(fresh)
     assert poll(fresh).status_code == 429
@@ -163,12 +159,12 @@ def test_even_readers_do_not_fetch_without_end(tmp_path: Path, meter: Meter, clo
 
 
 def test_processes_that_count_ahead_grant_no_more_than_the_allowance(tmp_path: Path, clock: HandClock) -> None:
-    environ, most = {"REMOTE_ADDR": "192.0.2.1"}, 500 * DOCUMENTS
-    processes = [PollLimits(Meter(tmp_path / "polls.meter"), Rate(500, 60), trusted_proxies=0, clock=clock) for _ in range(2)]
-    granted = sum(processes[number % 2].wait_seconds(environ, reader=False) == 0 for number in range(most + 500))
+    most = 500 * DOCUMENTS
+    processes = [PollLimits(Meter(tmp_path / "polls.meter"), Rate(500, 60), clock=clock) for _ in range(2)]
+    granted = sum(processes[number % 2].wait_seconds("192.0.2.1", reader=False) == 0 for number in range(most + 500))
     assert granted == most
     clock.now += timedelta(seconds=30)
-    assert sum(processes[0].wait_seconds(environ, reader=False) == 0 for _ in range(most)) == most // 2
+    assert sum(processes[0].wait_seconds("192.0.2.1", reader=False) == 0 for _ in range(most)) == most // 2
 
 
 def test_behind_our_proxy_the_readers_address_counts(tmp_path: Path, meter: Meter, clock: HandClock) -> None:

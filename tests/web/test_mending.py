@@ -25,6 +25,7 @@ from syndicator.sending import create_engine
 from syndicator.web.byte_layer import ByteLayer
 from tests.conftest import BASE_URL
 from tests.desk import Desk
+from tests.polled import polled
 from tests.receiver import Receiver
 from tests.render.strategies import HOSTILE, entry, feed
 
@@ -47,7 +48,7 @@ def engine(desk: Desk) -> Iterator[Engine]:
 @pytest.fixture
 def visitor(house: House) -> FlaskClient:
     app: Flask = create_app(house.config, house)
-    app.wsgi_app = ByteLayer(app.wsgi_app, public_folder(house.config.data_dir))  # type: ignore[method-assign]
+    app.wsgi_app = polled(ByteLayer(public_folder(house.config.data_dir)), app.wsgi_app)  # type: ignore[method-assign]
     return app.test_client()
 
 

@@ -20,15 +20,16 @@ from syndicator.web.desk.charts import ticks
 from syndicator.web.polls import PollBook
 from tests.clocks import HandClock
 from tests.desk import Desk
+from tests.polled import polled
 from tests.web.people import People, shown
 from tests.web.test_metrics import numbers
 
 
 def web_process(house: House) -> tuple[Client, PollBook]:
-    """A web process of its own, as wsgi.py builds it: a client for it, and its book."""
+    """A web process of its own, as rsgi.py builds it: a client for it, and its book."""
     app = create_app(house.config, house)
     book: PollBook = app.extensions["polls"]
-    return Client(ByteLayer(app.wsgi_app, public_folder(house.config.data_dir), counts=book.public)), book
+    return Client(polled(ByteLayer(public_folder(house.config.data_dir), counts=book.public), app.wsgi_app)), book
 
 
 def test_the_polls_of_all_processes_are_summed_up_by_feed_and_day(house: House, desk: Desk, clock: HandClock, app: Flask) -> None:

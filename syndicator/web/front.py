@@ -1,0 +1,132 @@
+"""The front of a web process: an RSGI application. Polls of public feed documents are answered at once, on the event loop.
+
+Everything else has its body received there (reception.py), and is then the WSGI application's, in a few threads (load.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Generator
+from functools import partial
+from http import HTTPStatus
+from types import coroutine
+from typing import IO, TYPE_CHECKING, Any
+
+from syndicator.reasons import Reason
+from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.gateway import Exchange, Reply, Scope, call, client_address, environ_of, passed_on
+from syndicator.web.load import BUSY, NoRoom, Room
+from syndicator.web.meter import asker_of
+from syndicator.web.reception import Reception, Refused
+from syndicator.web.refusal import refusal
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+log = logging.getLogger(__name__)
+
+ALWAYS = frozenset({"/healthz"})  # who watches must not take a busy process for a dead one: answered beside the room
+FILE_SECONDS = 30.0  # the server opens a file at once; until then it must be there
+FAILED = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it has been noted.", reason=Reason.INVALID_REQUEST)
+
+
+class Front:
+    """`app` behind `layer`; each has its own idea of what may be had, and the layer is asked first."""
+
+    def __init__(
+        self, app: WSGIApplication, layer: ByteLayer, room: Room, reception: Reception, trusted_proxies: int = 0
+    ) -> None:
+        self._app, self._layer, self._room, self._reception = app, layer, room, reception
+        self._proxies = trusted_proxies
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.set_task_factory(start_at_once)  # type: ignore[arg-type]  # which asks for a generic function
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._room.close()
+
+    async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
+        headers = scope.headers
+        asked = (
+            scope.method,
+            headers.get("accept-encoding"),
+            headers.get("if-none-match"),
+            headers.get("if-modified-since"),
+        )
+        given = self._layer.poll(scope.path, asked, lambda: self._asker(scope))
+        if given is None:
+            await asyncio.sleep(0)  # a task from here on (see start_at_once), which may be timed
+            await self._hand_on(scope, exchange)
+        elif given.body:
+            exchange.response_bytes(given.status, given.headers, given.body)
+        else:
+            exchange.response_empty(given.status, given.headers)
+
+    async def _hand_on(self, scope: Scope, exchange: Exchange) -> None:
+        try:
+            async with self._reception.body(scope, exchange, self._asker(scope)) as (body, length):
+                reply = await self._work(scope, partial(call, self._app, environ_of(scope, body, length)))
+        except Refused as refused:
+            reply = Reply(*refused.answer)
+        except NoRoom:
+            reply = Reply(*BUSY)
+        if isinstance(reply.body, bytes):
+            exchange.response_bytes(reply.status, reply.headers, reply.body)
+        else:
+            _send_file(exchange, reply, reply.body)
+
+    async def _work(self, scope: Scope, work: partial[Reply]) -> Reply:
+        try:
+            if scope.path in ALWAYS:
+                return await asyncio.get_running_loop().run_in_executor(None, work)
+            return await self._room.do(work)
+        except NoRoom:
+            raise
+        except Exception:
+            log.exception("answer failed method=%s path=%s", scope.method, scope.path)
+            return Reply(*FAILED)
+
+    def _asker(self, scope: Scope) -> str:
+        return asker_of(client_address(scope), passed_on(scope), self._proxies)
+
+
+def _send_file(exchange: Exchange, reply: Reply, file: IO[bytes]) -> None:
+    """Have the server send `file`, which has no name that could be left behind: it opens our descriptor anew."""
+    exchange.response_file(reply.status, reply.headers, f"/dev/fd/{file.fileno()}")
+    asyncio.get_running_loop().call_later(FILE_SECONDS, file.close)
+
+
+def start_at_once(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **kwargs: Any) -> asyncio.Future[Any]:
+    """Run `work` until it first waits, without a task; with one from there on. Most polls never wait, and a task costs as much as
+    their answer. (A task factory; Python 3.12 has its like, `asyncio.eager_task_factory`.)
+    """
+    if not loop.is_running():
+        return asyncio.Task(work, loop=loop, **kwargs)
+    try:
+        waits_for = work.send(None)
+    except StopIteration as end:
+        done: asyncio.Future[Any] = loop.create_future()
+        done.set_result(end.value)
+        return done
+    except Exception as error:
+        done = loop.create_future()
+        done.set_exception(error)
+        return done
+    return asyncio.Task(_go_on(work, waits_for), loop=loop, **kwargs)
+
+
+@coroutine
+def _go_on(work: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    """Be the rest of `work`, which has come to wait for `waits_for`."""
+    while True:
+        try:
+            given = yield waits_for
+        except BaseException as error:  # a task that is cancelled throws it
+            step = partial(work.throw, error)
+        else:
+            step = partial(work.send, given)
+        try:
+            waits_for = step()
+        except StopIteration as end:
+            return end.value
