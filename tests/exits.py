@@ -46,7 +46,7 @@ class Exits:
     def __init__(self, desk: Desk, receiver: Receiver, wordpress: WordPressTarget, sshd: Sshd) -> None:
         self.house: House = desk.house
         app = create_app(desk.house.config, desk.house)
-        app.wsgi_app = polled(ByteLayer(public_folder(desk.house.config.data_dir)), app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = polled(ByteLayer(public_folder(desk.house.config.data_dir)), app.wsgi_app)  # type: ignore[assignment, method-assign]
         self.client: FlaskClient = app.test_client()
         self.engine = create_engine(desk.house)
         self.receiver = receiver

@@ -48,7 +48,7 @@ def engine(desk: Desk) -> Iterator[Engine]:
 @pytest.fixture
 def visitor(house: House) -> FlaskClient:
     app: Flask = create_app(house.config, house)
-    app.wsgi_app = polled(ByteLayer(public_folder(house.config.data_dir)), app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = polled(ByteLayer(public_folder(house.config.data_dir)), app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app.test_client()
 
 

@@ -99,5 +99,5 @@ def told(client: FlaskClient, path: str, **claim: str) -> tuple[int, bytes, dict
 def served(house: House, trusted_proxies: int) -> FlaskClient:
     config = house.config.model_copy(update={"server": Server(trusted_proxies=trusted_proxies)})
     app: Flask = create_app(config, house)
-    app.wsgi_app = polled(ByteLayer(public_folder(config.data_dir)), app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = polled(ByteLayer(public_folder(config.data_dir)), app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app.test_client()
