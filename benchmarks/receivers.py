@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -96,8 +97,7 @@ class _Connection(asyncio.Protocol):
         self._held = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.WriteTransport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._held += data
@@ -156,4 +156,4 @@ def _certificate(issuer: x509.Name, key: ec.EllipticCurvePrivateKey, subject: x5
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(_certified(Path(sys.argv[1])) if sys.argv[1:] else [None]))
+    uvloop.run(_serve(_certified(Path(sys.argv[1])) if sys.argv[1:] else [None]))

@@ -19,8 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from syndicator.bell import Bell
 from syndicator.channels import Answer, ConversationChannel, Deferred, Parcel, PostChannel
@@ -28,10 +31,11 @@ from syndicator.clock import ticks
 from syndicator.delivery.errands import Errand, Errands
 from syndicator.delivery.hub_requests import HubRequests
 from syndicator.delivery.ledger import (
-    anything_due,
+    DUE_AT_ALL,
     cancel,
     claim_due,
     count_due,
+    moment,
     park,
     postpone,
     release,
@@ -47,10 +51,10 @@ from syndicator.delivery.talkers import Talk, Talkers
 from syndicator.delivery.trials import Trials
 from syndicator.house import House
 from syndicator.operations.mirror import on_many_machines, shown_everywhere
-from syndicator.operations.render_feeds import NotRendered, is_being_rendered, render_feeds, stale_feeds
+from syndicator.operations.render_feeds import STALE_FEEDS, NotRendered, is_being_rendered, render_feeds, stale_feeds
 from syndicator.operations.tallies import add_tallies, attempt_counts
 from syndicator.storage.engine import passing, reading
-from syndicator.storage.queries import last_value
+from syndicator.storage.queries import NEWEST
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=90)
@@ -67,6 +71,25 @@ BUSY_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE_SECONDS = 5.0
 ERRANDS: tuple[Errands, ...] = (HubRequests(), Trials())
 NOT_MADE = Deferred("not-made")
+# What there may be to do, seen at one moment: the newest event, a stale feed, a delivery, errands of each kind. A look takes no
+# write lock.
+LOOK = select(
+    NEWEST.scalar_subquery(), *(rows.exists() for rows in (STALE_FEEDS, DUE_AT_ALL, *(errands.due for errands in ERRANDS)))
+)
+
+
+class Sight(NamedTuple):
+    """What a look saw."""
+
+    newest_seq: int
+    stale: bool
+    due: bool
+    errands: list[Errands]
+
+    @classmethod
+    def of(cls, session: Session, at: datetime) -> Sight:
+        newest, stale, due, *errands = session.execute(LOOK, {"counter": "events", **moment(at)}).one()
+        return cls(newest or 0, stale, due, [kind for kind, waits in zip(ERRANDS, errands, strict=True) if waits])
 
 
 @dataclass(slots=True)
@@ -127,9 +150,11 @@ class Engine:
         self._look_for_dead()
         self._keep_claims()
         done.finished = self._record()
-        up_to_seq, done.rendered = self._render()
+        with reading(self.house.sessions) as session:
+            seen = Sight.of(session, self.house.clock())
+        up_to_seq, done.rendered = self._render(seen)
         self._recall()
-        done.claimed = self._claim(up_to_seq) + self._claim_errands()
+        done.claimed = (self._claim(up_to_seq) if seen.due or self.unread else 0) + self._claim_errands(seen.errands)
         self._pump(0.0 if self.unrecorded else wait_seconds)  # what is not recorded keeps its places: nothing may be able to move
         done.finished += self._record()
         self.tally["renders", ""] += done.rendered
@@ -285,14 +310,17 @@ class Engine:
             self.sender.take_back(recalled)
             self.talkers.take_back(recalled)
 
-    def _render(self) -> tuple[int, int]:
+    def _render(self, seen: Sight) -> tuple[int, int]:
         """Bring the documents up to date; returns the event up to which they show everything, and how many were rendered.
 
         A document that cannot be made must hold up neither other feeds nor any push: it is logged, and the rest goes on.
         """
-        now = self.ticks()
+        now, seq = self.ticks(), seen.newest_seq
+        if not seen.stale:
+            if self.pace is not None:
+                self.pace.holding = False
+            return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), 0
         with reading(self.house.sessions) as session:
-            seq = last_value(session, "events")
             known = [name for name in stale_feeds(session) if self.house.catalogue.find(name)]
             stale: Sequence[str] = [name for name in known if self.spoilt.get(name, 0.0) <= now]
             if self.pace is not None:
@@ -340,9 +368,6 @@ class Engine:
         at = self.house.clock()
         if room <= 0:
             return
-        with reading(self.house.sessions) as session:
-            if not anything_due(session, at=at):
-                return
         started = self.ticks()
         held = Counter(parcel.subscription_id for parcel in self.under_way.values())
         with self.house.sessions.begin() as session:
@@ -397,11 +422,8 @@ class Engine:
             self.talkers.submit(Talk(key, party, partial(conversation.deliver, parcel, at), parcel.urgent))
         self.judged[key] = self.ticks()
 
-    def _claim_errands(self) -> int:
-        at = self.house.clock()
-        with reading(self.house.sessions) as session:
-            kinds = [kind for kind in ERRANDS if kind.anything_due(session, at=at)]
-        count = 0
+    def _claim_errands(self, kinds: Sequence[Errands]) -> int:
+        at, count = self.house.clock(), 0
         for kind in kinds:
             with self.house.sessions.begin() as session:
                 errands = kind.claim_due(session, self.house, at=at, limit=BATCH)
@@ -524,4 +546,4 @@ def count_to_do(house: House) -> int:
     """Say how much an engine would find to do now: deliveries due (counted up to some thousands), stale feeds, errands."""
     at = house.clock()
     with reading(house.sessions) as session:
-        return count_due(session, at=at) + len(stale_feeds(session)) + sum(kind.anything_due(session, at=at) for kind in ERRANDS)
+        return count_due(session, at=at) + len(stale_feeds(session)) + len(Sight.of(session, at).errands)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from syndicator.channels import Answer, Request
@@ -29,6 +30,10 @@ class Errand:
 class Errands(Protocol):
     """One kind of errand."""
 
-    def anything_due(self, session: Session, *, at: datetime) -> bool: ...
+    @property
+    def due(self) -> Select[Any]:
+        """The rows that are due AT (see ledger.py)."""
+        ...
+
     def claim_due(self, session: Session, house: House, *, at: datetime, limit: int) -> list[Errand]: ...
     def settle(self, session: Session, house: House, answered: Sequence[tuple[Errand, Answer]], *, at: datetime) -> None: ...

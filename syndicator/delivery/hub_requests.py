@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from syndicator.channels import Answer, Request
 from syndicator.channels.websub import challenge_echoed, denial_url, verification_url
 from syndicator.delivery.errands import Errand
+from syndicator.delivery.ledger import AT
 from syndicator.domain.subscriptions import CallbackHost, HubRequest
 from syndicator.house import House
 from syndicator.operations.hub import ASKED_PER_MINUTE, settle_hub_request
@@ -28,8 +29,7 @@ RETRY_SECONDS = (30, 120, 600)  # only after a time-out, a refused connection, a
 class HubRequests:
     """Errands (see errands.py)."""
 
-    def anything_due(self, session: Session, *, at: datetime) -> bool:
-        return session.scalar(select(HubRequest.id).where(HubRequest.next_attempt_at <= at).limit(1)) is not None
+    due = select(HubRequest.id).where(HubRequest.next_attempt_at <= AT)
 
     def claim_due(self, session: Session, house: House, *, at: datetime, limit: int) -> list[Errand]:
         """Take the requests that are due; one that is not settled comes back after LEASE, one whose host had its share later."""

@@ -60,7 +60,6 @@ DUE_AT_ALL = (
         or_(Delivery.lane == LANE_ORDER[Lane.URGENT], _awake()),
     )
 )
-ANY_DUE = DUE_AT_ALL.limit(1)
 CLAIM = (
     update(DELIVERIES)
     .where(among(Delivery.id, "ids"))
@@ -99,11 +98,6 @@ class _Choice:
             return
         self.held[row.subscription_id] += 1
         self.rows.append(row)
-
-
-def anything_due(session: Session, *, at: datetime) -> bool:
-    """Say whether a claim might find something; a read, so that an idle worker takes no write lock."""
-    return session.scalar(ANY_DUE, moment(at)) is not None
 
 
 def count_due(session: Session, *, at: datetime, most: int = 8_000) -> int:

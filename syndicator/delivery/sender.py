@@ -102,8 +102,7 @@ class Sender:
         except AddressRefused:
             self._finished.append((key, Answer(status=0, error="address-refused")))
             return
-        _header_lines(request)  # raises ValueError now, and not when its turn has come
-        job = _Job(key, checked, request)
+        job = _Job(key, checked, request, _header_lines(request))
         host = self._hosts.get(checked.host) or _Host(checked.host)
         if not urgent and (len(host.waiting) >= max(self._backlog // 8, self.room() // 2) or self._queue_is_full(host)):
             self._finished.append((key, Answer(status=0, error="busy")))
@@ -374,6 +373,7 @@ class _Job(NamedTuple):
     key: int
     checked: CheckedUrl
     request: Request
+    header_lines: list[bytes]
 
 
 @dataclass(slots=True, eq=False)
@@ -441,6 +441,9 @@ class _Wire:
         self._headers: list[bytes] = []
         self._body = bytearray()
         self._received_bytes = 0
+        self._forgets: list[
+            str
+        ] = []  # whose addresses libcurl knows from the last time: it looks through all of them at each start
         self.job: _Job
         self.started = 0.0  # monotonic seconds
         self.curl = pycurl.Curl()
@@ -468,7 +471,7 @@ class _Wire:
         """Get ready to send `job`."""
         self.job, self.started = job, monotonic()
         self.curl.setopt(pycurl.URL, job.checked.url)
-        self.curl.setopt(pycurl.HTTPHEADER, [b"Expect:", *_header_lines(job.request)])
+        self.curl.setopt(pycurl.HTTPHEADER, job.header_lines)
         if job.request.method == "POST":
             self.curl.setopt(pycurl.POST, 1)
             self.curl.setopt(pycurl.POSTFIELDS, job.request.body)
@@ -479,10 +482,9 @@ class _Wire:
         """Tie the host's name to the addresses that were judged, and set what is left of the time."""
         host, port = self.job.checked.host, self.job.checked.port
         places = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
-        if addresses == [host]:
-            self.curl.unsetopt(pycurl.RESOLVE)
-        else:
-            self.curl.setopt(pycurl.RESOLVE, [f"+{host}:{port}:{places}"])
+        told = [] if addresses == [host] else [f"+{host}:{port}:{places}"]
+        self.curl.setopt(pycurl.RESOLVE, [*self._forgets, *told])
+        self._forgets = [f"-{host}:{port}"]
         left = self._border.rules.total_timeout_seconds - seconds_gone
         self.curl.setopt(pycurl.TIMEOUT_MS, max(int(left * 1000), 1))
 
@@ -539,10 +541,11 @@ class _Wire:
 
 
 def _header_lines(request: Request) -> list[bytes]:
+    """Return the lines of the request's header; raises ValueError."""
     lines = [f"{name}: {value}".encode("latin-1") for name, value in request.headers]
     if any(map(CONTROL.search, lines)):
         raise ValueError("a header holds a control character")
-    return lines
+    return [b"Expect:", *lines]  # without 100-continue
 
 
 def _read_headers(lines: list[bytes]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, joinedload
 from syndicator.channels import Answer, Deferred, Parcel, webhook, websub
 from syndicator.channels.answers import read_answer
 from syndicator.delivery.errands import Errand
+from syndicator.delivery.ledger import AT
 from syndicator.delivery.parcels import load_parcels, secrets_of
 from syndicator.delivery.settling import KEPT_OF_ANSWER, storable
 from syndicator.domain.deliveries import Delivery, DeliveryState
@@ -38,8 +39,7 @@ POSTED = Subscription.channel.in_([channel for channel in ChannelKind if not cha
 class Trials:
     """Errands (see errands.py)."""
 
-    def anything_due(self, session: Session, *, at: datetime) -> bool:
-        return session.scalar(select(Trial.id).join(Trial.subscription).where(Trial.due_at <= at, POSTED).limit(1)) is not None
+    due = select(Trial.id).join(Trial.subscription).where(Trial.due_at <= AT, POSTED)
 
     def claim_due(self, session: Session, house: House, *, at: datetime, limit: int) -> list[Errand]:
         due = select(Trial).join(Trial.subscription).where(Trial.due_at <= at, POSTED).order_by(Trial.due_at).limit(limit)

@@ -54,6 +54,12 @@ from syndicator.storage.engine import reading
 from syndicator.storage.queries import archived_stories, feed_stories, feed_tombstones, last_value
 
 log = logging.getLogger(__name__)
+STALE_FEEDS = select(FeedState.feed).where(
+    or_(
+        FeedState.rendered_seq < FeedState.changed_seq,
+        select(FeedArchive.number).where(FeedArchive.feed == FeedState.feed, FeedArchive.stale_at.is_not(None)).exists(),
+    )
+)
 RENDERERS = {"rss": render_rss, "atom": render_atom, "json": render_json}
 BATCH = 500
 MAX_HEAD_BYTES = 1_800_000  # of a head document in RSS or Atom; many readers take no more than 2 MB
@@ -166,9 +172,7 @@ def _find_page(session: Session, feed: str, archive: int | None) -> FeedState | 
 
 def stale_feeds(session: Session) -> Sequence[str]:
     """Return the feeds whose head or archives are not up to date."""
-    archive = select(FeedArchive.number).where(FeedArchive.feed == FeedState.feed, FeedArchive.stale_at.is_not(None))
-    behind = select(FeedState.feed).where(or_(FeedState.rendered_seq < FeedState.changed_seq, archive.exists()))
-    return session.scalars(behind).all()
+    return session.scalars(STALE_FEEDS).all()
 
 
 def read_feed(session: Session, house: House, definition: FeedDefinition, *, at: datetime) -> Feed:

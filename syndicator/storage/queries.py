@@ -127,9 +127,12 @@ def insert_new(session: Session, table: type[Base], row: Mapping[str, Any]) -> b
     return session.execute(statement.on_conflict_do_nothing().returning(key)).first() is not None
 
 
+NEWEST = select(Counter.value).where(Counter.name == bindparam("counter"))
+
+
 def last_value(session: Session, counter: str) -> int:
     """Return the newest committed number of `counter`, 0 before the first."""
-    return session.execute(select(Counter.value).where(Counter.name == counter)).scalar_one_or_none() or 0
+    return session.scalar(NEWEST, {"counter": counter}) or 0
 
 
 def find_story(session: Session, public_id: str) -> Story | None:

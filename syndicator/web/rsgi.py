@@ -5,6 +5,7 @@ The settings come from the file named by SYNDICATOR_CONFIG and the environment, 
 
 from __future__ import annotations
 
+import gc
 import os
 
 from syndicator import log
@@ -39,6 +40,7 @@ def make_application() -> Front:
     public = frozenset(feed.name for feed in house.catalogue if feed.public)
     layer = ByteLayer(public_folder(config.data_dir), poll_limits(config), book.public, public)
     room = Room(running=RUNNING, waiting=WAITING, seconds=WAITING_SECONDS)
+    gc.freeze()  # what is loaded stays; to look through it again held polls up for a tenth of a second, now and then
     return Front(app.wsgi_app, layer, room, Reception(config.server.max_body_bytes), config.server.trusted_proxies)
 
 

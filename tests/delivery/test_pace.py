@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import pytest
 
-from syndicator.delivery.engine import Engine
+from syndicator.delivery.engine import Engine, Sight
 from syndicator.delivery.pace import LONGEST_PAUSE_SECONDS, Pace
 from syndicator.documents import public_folder, read_document
 from syndicator.domain.feeds import FeedArchive
 from syndicator.operations.archives import mark_all_stale
 from syndicator.operations.tallies import read_tallies
 from syndicator.sending import create_engine
+from syndicator.storage.engine import reading
 from tests.clocks import HandClock
 from tests.desk import Desk
 from tests.receiver import Receiver
@@ -133,4 +134,6 @@ def test_archives_that_are_written_anew_hold_up_no_push(desk: Desk, engine: Engi
         session.add(FeedArchive(feed="latest", number=1, changed_at=desk.house.clock(), stale_at=None, written=True))
         session.flush()
         mark_all_stale(session, "latest", at=desk.house.clock())
-    assert engine._render() == (1, 0)  # all pushes may leave, although the feed rests
+    with reading(desk.house.sessions) as session:
+        seen = Sight.of(session, desk.house.clock())
+    assert engine._render(seen) == (1, 0)  # all pushes may leave, although the feed rests
