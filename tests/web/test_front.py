@@ -97,7 +97,7 @@ class Server:
     def told(self, raw: bytes) -> dict[str, str]:
         """Send `raw`, which asks for the connection to be closed, and return what the application was told."""
         head, _, body = self.sent(raw).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 201"), head
+        assert head[8:12] == b" 201", head
         found: dict[str, str] = json.loads(body)
         return found
 
@@ -147,6 +147,14 @@ def test_the_application_is_asked_in_the_words_of_wsgi(server: Server) -> None:
         "wsgi.url_scheme": "http",
         "body": "hello",
     }
+
+
+def test_odd_requests_are_asked_or_refused_and_never_a_fault(server: Server) -> None:
+    assert server.told("GET /ä?q=€ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())["QUERY_STRING"] == "q=\xe2\x82\xac"
+    assert server.told(b"GET /%ff%00 HTTP/1.0\r\nConnection: close\r\n\r\n")["HTTP_HOST"] == ""
+    for length in (b"5, 5", b"5\r\nContent-Length: 5", b"+5", b"5.0", b"9" * 30, b"5\r\nTransfer-Encoding: chunked", b"\xb2"):
+        raw = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %b\r\n\r\nhello" % length
+        assert server.sent(raw)[:12] in {b"HTTP/1.1 201", b"HTTP/1.1 400"}, raw
 
 
 def test_a_body_in_chunks_comes_with_its_length(server: Server) -> None:
