@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -39,7 +39,6 @@ class Sent:
     server: str = "127.0.0.1:80"
     client: str = "192.0.2.1:5"
     authority: str | None = None
-    answered: list[int] = field(default_factory=list)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self.pieces:
