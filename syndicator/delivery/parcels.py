@@ -103,9 +103,9 @@ def load_parcels(session: Session, house: House, ids: Sequence[int], *, at: date
     keys = {(each.story_id, each.version_number) for each in deliveries}
     found = session.scalars(select(StoryVersion).where(tuple_(StoryVersion.story_id, StoryVersion.number).in_(keys)))
     versions = {(version.story_id, version.number): version for version in found}
-    grants = _standing_grants(session, house, deliveries, at)
+    gate = _Gate(session, house, deliveries, at)
     for each in deliveries:
-        refusal = _refusal(each, house, grants, at)
+        refusal = gate.refusal(each)
         if refusal:
             load.refused[each.delivery_id] = refusal
             continue
@@ -131,8 +131,8 @@ def may_still_go(session: Session, house: House, ids: Sequence[int], *, worker: 
         newer.state == OWED,
     )
     deliveries = _read(session, Delivery.id.in_(ids), Delivery.state == OWED, Delivery.claimed_by == worker, ~overtaken.exists())
-    grants = _standing_grants(session, house, deliveries, at)
-    return {each.delivery_id for each in deliveries if not _paused(each) and not _refusal(each, house, grants, at)}
+    gate = _Gate(session, house, deliveries, at)
+    return {each.delivery_id for each in deliveries if not _paused(each) and not gate.refusal(each)}
 
 
 def _read(session: Session, *wanted: ColumnElement[bool]) -> list[_Owed]:
@@ -159,6 +159,43 @@ def _standing_grants(
     holders = {each.publisher_id for each in asked if each.publisher_id is not None}
     found = grants_of(session, house.catalogue, holders, at=at) if holders else {}
     return {holder: tuple(grant for grant in grants if grant.quota is None) for holder, grants in found.items()}
+
+
+class _Gate:
+    """The gate at one moment of sending, asked once for all who stand alike: callbacks of a public feed are nobody's."""
+
+    def __init__(self, session: Session, house: House, deliveries: Sequence[_Owed], at: datetime) -> None:
+        self._house, self._at = house, at
+        self._grants = _standing_grants(session, house, deliveries, at)
+        self._decisions: dict[tuple[int, int | None, str], Decision] = {}
+
+    def refusal(self, owed: _Owed) -> str:
+        """Say why `owed` may not be sent any more, empty while it may."""
+        if owed.state is SubscriptionState.ENDED:
+            return "the subscription has ended"
+        if owed.lease_until is not None and owed.lease_until <= self._at:
+            return "the lease is over"
+        topic = owed.feed if owed.lane == TOPIC_LANE else ""
+        key = owed.event_seq, owed.publisher_id, topic
+        if key not in self._decisions:
+            self._decisions[key] = self._judge(owed, topic)
+        decision = self._decisions[key]
+        return "" if decision.granted else decision.reason.value
+
+    def _judge(self, owed: _Owed, topic: str) -> Decision:
+        """What withdraws a story has no content, and whoever had the story must get it. Of a topic as it stands, the feed is
+        judged: it holds what may be read now, whatever became of the story that it was owed for."""
+        house, at, story = self._house, self._at, owed.event.story
+        if owed.event.type.withdraws:
+            return GRANTED
+        definition = house.catalogue.find(topic) if topic else None
+        if owed.publisher is None:
+            return decide_feed(ANYBODY, definition, at) if definition else decide_story(story, at)
+        viewer = viewer_of(owed.publisher, house.config.license.version, grants=self._grants.get(owed.publisher.id, ()))
+        if definition is None:
+            return decide(viewer, story, Purpose.TAKE, at)
+        who = decide_viewer(viewer, at)  # asked of whoever is known, also where anybody may have the feed
+        return decide_feed(viewer, definition, at) if who.granted else who
 
 
 class _Contents:
@@ -189,34 +226,9 @@ class _Contents:
         return self._frames[key]
 
 
-def _refusal(owed: _Owed, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> str:
-    """Say why `owed` may not be sent any more, empty while it may."""
-    if owed.state is SubscriptionState.ENDED:
-        return "the subscription has ended"
-    if owed.lease_until is not None and owed.lease_until <= at:
-        return "the lease is over"
-    decision = _judge(owed, owed.event.story, house, grants, at)
-    return "" if decision.granted else decision.reason.value
-
-
 def _paused(owed: _Owed) -> bool:
     """Whether it waits until its subscription is resumed; what withdraws a story waits for nothing."""
     return owed.state is SubscriptionState.PAUSED and not owed.event.type.withdraws
-
-
-def _judge(owed: _Owed, story: Story, house: House, grants: Mapping[int, tuple[Grant, ...]], at: datetime) -> Decision:
-    """Ask the gate at the moment of sending. What withdraws a story has no content, and whoever had the story must get it. Of a
-    topic as it stands, the feed is judged: it holds what may be read now, whatever became of the story that it was owed for."""
-    if owed.event.type.withdraws:
-        return GRANTED
-    definition = house.catalogue.find(owed.feed) if owed.lane == TOPIC_LANE else None
-    if owed.publisher is None:
-        return decide_feed(ANYBODY, definition, at) if definition else decide_story(story, at)
-    viewer = viewer_of(owed.publisher, house.config.license.version, grants=grants.get(owed.publisher.id, ()))
-    if definition is None:
-        return decide(viewer, story, Purpose.TAKE, at)
-    who = decide_viewer(viewer, at)  # asked of whoever is known, also where anybody may have the feed
-    return decide_feed(viewer, definition, at) if who.granted else who
 
 
 def _parcel(owed: _Owed, version: StoryVersion, contents: _Contents, at: datetime) -> Parcel:
