@@ -24,6 +24,7 @@ from sqlalchemy import insert
 from benchmarks import newsroom, poll
 from benchmarks.figure import Figure, need
 from benchmarks.loopback import Asked, ask, free_port, running
+from syndicator.delivery.engine import count_to_do
 from syndicator.domain.base import new_id
 from syndicator.domain.subscriptions import ChannelKind, Subscription, SubscriptionState
 from syndicator.house import House
@@ -65,6 +66,7 @@ def _measure(urls: dict[str, str], house: House, sink: int, rounds: int, seconds
     pushed = []
     for _ in range(rounds):
         for which, url in urls.items():
+            _wait_until_sent(house)
             alone[which].append(ask(url, seconds, with_tag=True))
             before = _pushes(sink)
             with _correcting(house, numbers):
@@ -133,6 +135,15 @@ def _correcting(house: House, numbers: itertools.count[int]) -> Iterator[None]:
     yield
     ended.set()
     thread.join()
+
+
+def _wait_until_sent(house: House) -> None:
+    """Return when nothing is owed: what is left of the last pushes would else leave beside polls that are to be alone."""
+    deadline = time.monotonic() + 60
+    while count_to_do(house):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the worker does not get on")
+        time.sleep(0.2)
 
 
 def _wait_for_worker(house: House, sink: int) -> None:

@@ -15,7 +15,10 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import select
 
@@ -24,6 +27,7 @@ from syndicator.domain.subscriptions import Subscription
 from tests.crash.scene import HOSTS, Held, Scene, held, publish, tree, wait_until_settled
 from tests.receiver import Receiver
 
+Sample = TypeVar("Sample")
 MOST_GROWTH = 1.05
 SPARE_DESCRIPTORS = 16  # connections that happen to be open at the moment of looking
 
@@ -43,13 +47,16 @@ def main() -> int:
         url = scene.serve()
         came: Counter[str] = Counter()
         seen: list[Held] = []
+        parts: list[dict[str, float]] = []
         began, pause = time.monotonic(), 60 / asked.stories
         for number in range(int(asked.minutes * asked.stories)):
             publish(house, f"story-{number}")
             time.sleep(max(0.0, began + (number + 1) * pause - time.monotonic()))
             with urllib.request.urlopen(f"{url}/feeds/latest.rss") as answer:
                 answer.read()
-            seen.append(held(tree(scene.workers[0].pid)))
+            processes = tree(scene.workers[0].pid)
+            seen.append(held(processes))
+            parts.append(_by_part(processes))
             batch, receiver.received = receiver.received, []
             came.update(request.headers["webhook-id"] for request in batch)
         wait_until_settled(house)
@@ -58,12 +65,31 @@ def main() -> int:
         with house.sessions() as session:
             rows = session.execute(select(Subscription.public_id, Delivery.event_seq).join(Delivery.subscription))
             promised = {delivery_uid(public_id, seq) for public_id, seq in rows}
-    return _told(seen[len(seen) // 10 :], len(promised), len(promised - came.keys()), sum(came.values()) - len(came))
+    warm = len(seen) // 10
+    for part in sorted(parts[-1]):
+        mib = [sum(each.get(part, 0.0) for each in some) / len(some) for some in _ends(parts[warm:])]
+        print(f"{part:12} {mib[0]:6.1f} → {mib[1]:6.1f} MiB")
+    return _told(seen[warm:], len(promised), len(promised - came.keys()), sum(came.values()) - len(came))
+
+
+def _by_part(pids: Sequence[int]) -> dict[str, float]:
+    """Return what memory the processes of each command hold together."""
+    mib: dict[str, float] = {}
+    for pid in pids:
+        with suppress(OSError):  # it has ended
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            mib[command[-2].decode()] = mib.get(command[-2].decode(), 0.0) + held([pid]).mib
+    return mib
+
+
+def _ends(seen: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """Return the first and the last fifth."""
+    fifth = max(len(seen) // 5, 1)
+    return seen[:fifth], seen[-fifth:]
 
 
 def _told(seen: list[Held], owed_in_all: int, lost: int, twice: int) -> int:
-    fifth = max(len(seen) // 5, 1)
-    before, after = ([statistics.median(value) for value in zip(*part, strict=True)] for part in (seen[:fifth], seen[-fifth:]))
+    before, after = ([statistics.median(value) for value in zip(*part, strict=True)] for part in _ends(seen))
     growth, descriptors = after[0] / before[0], after[1] - before[1]
     print(
         f"{owed_in_all:,} owed: lost {lost}, twice {twice}; memory {before[0]:.0f} → {after[0]:.0f} MiB (× {growth:.3f}), "
