@@ -28,6 +28,7 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 STEADY_SECONDS = 60.0  # one that ran this long starts again at once
 WEB_PARENT = "SYNDICATOR_WEB_PARENT"  # tells a web worker whose child it must be
 _PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX = -8
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -40,6 +41,14 @@ def end_with_parent(parent: int) -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def share_arenas() -> None:
+    """Have this process's threads allocate from two arenas (mallopt(3); glibc only). With one for each, as is usual, thirty threads
+    that seldom work held a quarter more memory, and reached it only after hours.
+    """
+    if _libc is not None and hasattr(_libc, "mallopt"):
+        _libc.mallopt(_M_ARENA_MAX, 2)
 
 
 @dataclass(slots=True)

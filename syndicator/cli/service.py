@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from syndicator.cli.desk import Desk
 from syndicator.operations.render_feeds import render_all
+from syndicator.process import share_arenas
 
 MIRROR_SECONDS = 0.2
 NICE = 5  # of a worker: on a machine that has too little for both, who waits for a page goes before who waits for a push
@@ -67,6 +68,7 @@ def scheduler(context: typer.Context) -> None:
     from syndicator.jobs import Timetable
 
     desk: Desk = context.obj
+    share_arenas()
     stopping = _until_told()
     timetable = Timetable(desk.house, desk.outbound)
     timetable.start()
