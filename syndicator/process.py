@@ -44,8 +44,9 @@ def end_with_parent(parent: int) -> None:
 
 
 def share_arenas() -> None:
-    """Have this process's threads allocate from two arenas (mallopt(3); glibc only). With one for each, as is usual, thirty threads
-    that seldom work held a quarter more memory, and reached it only after hours.
+    """Have this process's threads allocate from two arenas (mallopt(3); glibc only).
+
+    With one for each, as is usual, thirty threads that seldom work held a quarter more memory, and reached it only after hours.
     """
     if _libc is not None and hasattr(_libc, "mallopt"):
         _libc.mallopt(_M_ARENA_MAX, 2)
