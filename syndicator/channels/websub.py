@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from syndicator import config
 from syndicator.border import CheckedUrl
@@ -132,7 +132,7 @@ def hub_signature(body: bytes, secret: str) -> str:
 
 def topic_format(topic: str) -> str:
     """Return rss, atom or json, as the topic's path ends; raises ValueError for what is no topic of ours."""
-    form = topic.partition("?")[0].rpartition(".")[2]
+    form = urlsplit(topic).path.rpartition(".")[2]
     if form not in RENDERERS:
         raise ValueError(f"{topic!r} is not the address of a feed document")
     return form

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import select
 import socket
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
@@ -78,6 +78,7 @@ class Sender:
         self._queued = 0
         self._finished: list[tuple[int, Answer]] = []
         self._wires: dict[pycurl.Curl, _Wire] = {}
+        self._places: Counter[str] = Counter()  # how many ask each place
         self._looking: dict[str, list[_Wire]] = {}  # by host: what waits for its addresses
         self._idle: list[_Wire] = []
         self._look_ups = LookUps(border.resolve, threads=2 * concurrency)
@@ -232,7 +233,8 @@ class Sender:
         elif not self._border.rules.egress_proxy and not all(map(self._address_allowed, addresses)):
             self._settle(wire, Answer(status=0, error="address-refused"))
         else:
-            wire.aim(addresses, self._seconds(wire))
+            wire.aim(addresses, self._seconds(wire), forgets="" if wire.place in self._places else wire.place)
+            self._places[wire.place] += 1
             self._wires[wire.curl] = wire
             self._multi.add_handle(wire.curl)
 
@@ -322,6 +324,9 @@ class Sender:
     def _finish(self, curl: pycurl.Curl, error: int) -> None:
         self._multi.remove_handle(curl)
         wire = self._wires.pop(curl)
+        self._places[wire.place] -= 1
+        if not self._places[wire.place]:
+            del self._places[wire.place]
         self._settle(wire, wire.answer(error))
 
     def _settle(self, wire: _Wire, answer: Answer) -> None:
@@ -441,9 +446,7 @@ class _Wire:
         self._headers: list[bytes] = []
         self._body = bytearray()
         self._received_bytes = 0
-        self._forgets: list[
-            str
-        ] = []  # whose addresses libcurl knows from the last time: it looks through all of them at each start
+        self.place = ""  # where it was last sent
         self.job: _Job
         self.started = 0.0  # monotonic seconds
         self.curl = pycurl.Curl()
@@ -478,13 +481,16 @@ class _Wire:
         else:
             self.curl.setopt(pycurl.HTTPGET, 1)
 
-    def aim(self, addresses: list[str], seconds_gone: float) -> None:
-        """Tie the host's name to the addresses that were judged, and set what is left of the time."""
+    def aim(self, addresses: list[str], seconds_gone: float, *, forgets: str) -> None:
+        """Tie the host's name to the addresses that were judged, and set what is left of the time.
+
+        Libcurl `forgets` those of a place that nobody is asking any more: it looks through all that it knows at each start.
+        """
         host, port = self.job.checked.host, self.job.checked.port
         places = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
         told = [] if addresses == [host] else [f"+{host}:{port}:{places}"]
-        self.curl.setopt(pycurl.RESOLVE, [*self._forgets, *told])
-        self._forgets = [f"-{host}:{port}"]
+        self.curl.setopt(pycurl.RESOLVE, [*([f"-{forgets}"] if forgets else ()), *told])
+        self.place = f"{host}:{port}"
         left = self._border.rules.total_timeout_seconds - seconds_gone
         self.curl.setopt(pycurl.TIMEOUT_MS, max(int(left * 1000), 1))
 

@@ -17,6 +17,7 @@ from syndicator.documents import CODINGS, Stored
 SHARED_SECONDS = 30  # how long a cache of many may keep a document, so that a kill is seen; readers' own keep it as long as `ttl`
 STALE_SECONDS = 30  # and how much longer it may show the old one while it fetches the new one (RFC 5861)
 MAX_FIELD_BYTES = 8192  # a longer request header field is read as if it were not there
+MAX_CODINGS_BYTES = 512  # of Accept-Encoding: each name in it is parsed, and nobody knows a dozen
 _METHODS = "GET, HEAD, OPTIONS"
 
 
@@ -37,7 +38,7 @@ def answer(stored: Stored, method: str, environ: Mapping[str, Any], *, private: 
         return Answer(204, [("Allow", _METHODS), *_preflight(stored)], b"")
     if method not in {"GET", "HEAD"}:
         return Answer(405, [("Allow", _METHODS), ("Content-Length", "0"), ("Cache-Control", "no-store")], b"")
-    coding = choose_coding(_field(environ, "HTTP_ACCEPT_ENCODING"))
+    coding = choose_coding(_field(environ, "HTTP_ACCEPT_ENCODING", MAX_CODINGS_BYTES))
     if _unmodified(stored, coding, environ):
         return Answer(304, _common_headers(stored, coding, private), b"")
     body = stored.bodies[coding]
@@ -79,9 +80,9 @@ def _unmodified(stored: Stored, coding: str, environ: Mapping[str, Any]) -> bool
     return when is not None and stored.has_own_date and stored.updated <= when
 
 
-def _field(environ: Mapping[str, Any], name: str) -> str | None:
+def _field(environ: Mapping[str, Any], name: str, most: int = MAX_FIELD_BYTES) -> str | None:
     value = environ.get(name)
-    return value if isinstance(value, str) and len(value) <= MAX_FIELD_BYTES else None
+    return value if isinstance(value, str) and len(value) <= most else None
 
 
 def _full_headers(stored: Stored, coding: str, private: bool) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Coroutine, Generator
 from functools import partial
 from http import HTTPStatus
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ALWAYS = frozenset({"/healthz"})  # who watches must not take a busy process for a dead one: answered beside the room
-FILE_SECONDS = 30.0  # the server opens a file at once; until then it must be there
+FILE_SECONDS = 300.0  # the server opens a file at once; until then it must be there
 FAILED = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it has been noted.", reason=Reason.INVALID_REQUEST)
 
 
@@ -41,7 +42,10 @@ class Front:
         self._proxies = trusted_proxies
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.set_task_factory(start_at_once)  # type: ignore[arg-type]  # which asks for a generic function
+        if sys.version_info >= (3, 12):
+            loop.set_task_factory(asyncio.eager_task_factory)
+        else:
+            loop.set_task_factory(start_at_once)  # type: ignore[arg-type]  # it wants a generic function
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._room.close()
@@ -65,8 +69,11 @@ class Front:
 
     async def _hand_on(self, scope: Scope, exchange: Exchange) -> None:
         try:
+            if self._proxies and not passed_on(scope) and "x-forwarded-for" in scope.headers.keys():  # noqa: SIM118
+                # Else the request would pass for one of our own proxy's.
+                raise Refused(HTTPStatus.BAD_REQUEST, "X-Forwarded-For is no plain text.", Reason.INVALID_REQUEST)
             async with self._reception.body(scope, exchange, self._asker(scope)) as (body, length):
-                reply = await self._work(scope, partial(call, self._app, environ_of(scope, body, length)))
+                reply = await self._work(scope, body, length)
         except Refused as refused:
             reply = Reply(*refused.answer)
         except NoRoom:
@@ -76,8 +83,9 @@ class Front:
         else:
             _send_file(exchange, reply, reply.body)
 
-    async def _work(self, scope: Scope, work: partial[Reply]) -> Reply:
+    async def _work(self, scope: Scope, body: bytes, length: int | None) -> Reply:
         try:
+            work = partial(call, self._app, environ_of(scope, body, length))
             if scope.path in ALWAYS:
                 return await asyncio.get_running_loop().run_in_executor(None, work)
             return await self._room.do(work)
@@ -99,7 +107,7 @@ def _send_file(exchange: Exchange, reply: Reply, file: IO[bytes]) -> None:
 
 def start_at_once(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **kwargs: Any) -> asyncio.Future[Any]:
     """Run `work` until it first waits, without a task; with one from there on. Most polls never wait, and a task costs as much as
-    their answer. (A task factory; Python 3.12 has its like, `asyncio.eager_task_factory`.)
+    their answer. (A task factory, for Python 3.11; later ones have their own, and take no generator for a task.)
     """
     if not loop.is_running():
         return asyncio.Task(work, loop=loop, **kwargs)

@@ -42,7 +42,8 @@ def show() -> ResponseReturnValue:
 
 def _may_look(house: House) -> bool:
     """Whether the request comes from where metrics may be read; what a proxy passed on without our believing it does not."""
-    if "X-Forwarded-For" in request.headers and not house.config.server.trusted_proxies:
+    passed_on = request.headers.get("X-Forwarded-For")
+    if passed_on is not None and not 0 < house.config.server.trusted_proxies <= len(passed_on.split(",")):
         return False
     try:
         asker = ip_address(request.remote_addr or "")

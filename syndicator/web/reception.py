@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from syndicator.reasons import Reason
@@ -28,6 +29,20 @@ class Refused(Exception):
     def __init__(self, status: HTTPStatus, detail: str, reason: Reason, retry_after_seconds: int | None = None) -> None:
         super().__init__(detail)
         self.answer: Answer = refusal(status, detail, reason=reason, retry_after_seconds=retry_after_seconds, close=True)
+
+
+@dataclass(slots=True)
+class _Arriving:
+    """A body, as far as it has come."""
+
+    pieces: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def whole(self) -> bytes:
+        """Return the body, which is held only once from here on."""
+        body = b"".join(self.pieces)
+        self.pieces.clear()
+        return body
 
 
 class Reception:
@@ -49,31 +64,32 @@ class Reception:
         elif length is not None and length > self._most:
             yield b"", length
         else:
-            pieces: list[bytes] = []
+            arriving = _Arriving()
             try:
-                await self._receive(exchange, pieces, length, asker)
-                yield b"".join(pieces), sum(map(len, pieces))
+                await self._receive(exchange, arriving, length, asker)
+                yield arriving.whole(), arriving.size
             finally:
-                self._held[asker] -= sum(map(len, pieces))
+                self._held[asker] -= arriving.size
                 self._held += Counter()  # forgets who has none
 
-    async def _receive(self, exchange: Exchange, pieces: list[bytes], length: int | None, asker: str) -> None:
-        size = ends = 0
+    async def _receive(self, exchange: Exchange, arriving: _Arriving, length: int | None, asker: str) -> None:
+        ends = 0
         try:
             async with asyncio.timeout(self._seconds):
                 async for piece in exchange:
                     ends += not piece
-                    size += len(piece)
+                    arriving.pieces.append(piece)
+                    arriving.size += len(piece)
                     self._held[asker] += len(piece)
-                    pieces.append(piece)
-                    if size > self._most:
+                    if arriving.size > self._most:
                         return
                     self._keep_bounds(asker)
         except TimeoutError:
             late = f"The body did not arrive within {self._seconds:.0f} seconds."
             raise Refused(HTTPStatus.REQUEST_TIMEOUT, late, Reason.INVALID_REQUEST) from None
-        # The server hands over an empty piece at the end of a body, and another before it where the sender broke off.
-        if size != length if length is not None else ends != 1:
+        # The server hands over an empty piece at the end of a body, and another before it where the sender broke off (or sent
+        # trailer fields, which nobody does).
+        if arriving.size != length if length is not None else ends != 1:
             raise Refused(HTTPStatus.BAD_REQUEST, "The body ended before it was whole.", Reason.INVALID_REQUEST)
 
     def _keep_bounds(self, asker: str) -> None:

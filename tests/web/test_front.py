@@ -70,7 +70,7 @@ def __getattr__(name: str) -> Front:
     from syndicator.web.reception import Reception
 
     layer = ByteLayer(folder() / "public")
-    return Front(application, layer, Room(running=1, waiting=0, seconds=0.1), Reception(MOST))
+    return Front(application, layer, Room(running=1, waiting=0, seconds=0.1), Reception(MOST), trusted_proxies=1)
 
 
 class Server:
@@ -187,6 +187,12 @@ def test_too_long_bodies_are_left_to_the_application_by_their_length(server: Ser
 def test_a_field_that_is_not_plain_text_is_there_and_empty(server: Server) -> None:
     told = server.told(b"GET / HTTP/1.1\r\nHost: x\r\nIf-Match: \xff\r\nConnection: close\r\n\r\n")
     assert told["HTTP_IF_MATCH"] == ""
+
+
+def test_who_hides_where_it_comes_from_is_not_taken_for_our_proxy(server: Server) -> None:
+    for line, status in ((b"\xff, 203.0.113.9", b"400"), (b"203.0.113.9", b"201"), (b"", b"400")):
+        raw = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: %b\r\n\r\n" % line
+        assert server.sent(raw)[9:12] == status
 
 
 def test_answers_come_out_as_they_were_made(server: Server) -> None:
