@@ -42,10 +42,7 @@ class Front:
         self._proxies = trusted_proxies
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        if sys.version_info >= (3, 12):
-            loop.set_task_factory(asyncio.eager_task_factory)
-        else:
-            loop.set_task_factory(start_at_once)  # type: ignore[arg-type]  # it wants a generic function
+        loop.set_task_factory(start_at_once)  # type: ignore[arg-type]  # it wants a generic function
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._room.close()
@@ -107,8 +104,10 @@ def _send_file(exchange: Exchange, reply: Reply, file: IO[bytes]) -> None:
 
 def start_at_once(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **kwargs: Any) -> asyncio.Future[Any]:
     """Run `work` until it first waits, without a task; with one from there on. Most polls never wait, and a task costs as much as
-    their answer. (A task factory, for Python 3.11; later ones have their own, and take no generator for a task.)
+    their answer. (A task factory. Since Python 3.12 tasks do it themselves, and are made of no generator.)
     """
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, **{**kwargs, "eager_start": True})
     if not loop.is_running():
         return asyncio.Task(work, loop=loop, **kwargs)
     try:
