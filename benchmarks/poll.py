@@ -121,8 +121,7 @@ def __getattr__(name: str) -> object:
         folder = Path(os.environ["BENCHMARK_FOLDER"])
         # They count as always and refuse nobody.
         limits = PollLimits(Meter(folder.parent / "meter"), Rate(10**6, 1), clock=utc_now)
-        room = Room(running=5, waiting=64, seconds=2)
-        return Front(app.wsgi_app, ByteLayer(folder, limits), room, Reception(10**6))
+        return Front(app.wsgi_app, ByteLayer(folder, limits), Room(), Reception(10**6))
     raise AttributeError(name)
 
 

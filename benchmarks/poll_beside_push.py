@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import insert
@@ -139,18 +139,18 @@ def _correcting(house: House, numbers: itertools.count[int]) -> Iterator[None]:
 
 def _wait_until_sent(house: House) -> None:
     """Return when nothing is owed: what is left of the last pushes would else leave beside polls that are to be alone."""
-    deadline = time.monotonic() + 60
-    while count_to_do(house):
-        if time.monotonic() > deadline:
-            raise RuntimeError("the worker does not get on")
-        time.sleep(0.2)
+    _wait_until(lambda: not count_to_do(house), "the worker does not get on")
 
 
 def _wait_for_worker(house: House, sink: int) -> None:
     newsroom.publish(house, 996)
+    _wait_until(lambda: _pushes(sink) >= SUBSCRIBERS, "nothing was pushed")
+
+
+def _wait_until(true: Callable[[], bool], else_say: str) -> None:
     deadline = time.monotonic() + 60
-    while _pushes(sink) < SUBSCRIBERS:
-        assert time.monotonic() < deadline, "nothing was pushed"
+    while not true():
+        assert time.monotonic() < deadline, else_say
         time.sleep(0.1)
 
 

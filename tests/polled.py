@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from syndicator.web.byte_layer import ByteLayer
+from syndicator.web.byte_layer import Asked, ByteLayer
 from syndicator.web.meter import asker_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def polled(layer: ByteLayer, app: WSGIApplication, trusted_proxies: int = 0) -> 
         fields = [environ.get(name) for name in ("HTTP_ACCEPT_ENCODING", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE")]
         given = layer.poll(
             environ["PATH_INFO"],
-            (environ["REQUEST_METHOD"], fields[0], fields[1], fields[2]),
+            Asked(environ["REQUEST_METHOD"], *fields),
             lambda: asker_of(environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", ""), trusted_proxies),
         )
         if given is None:

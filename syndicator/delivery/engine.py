@@ -315,16 +315,15 @@ class Engine:
 
         A document that cannot be made must hold up neither other feeds nor any push: it is logged, and the rest goes on.
         """
-        now, seq = self.ticks(), seen.newest_seq
-        if not seen.stale:
-            if self.pace is not None:
-                self.pace.holding = False
-            return (self._shown_everywhere(seq) if on_many_machines(self.house) else seq), 0
-        with reading(self.house.sessions) as session:
-            known = [name for name in stale_feeds(session) if self.house.catalogue.find(name)]
-            stale: Sequence[str] = [name for name in known if self.spoilt.get(name, 0.0) <= now]
-            if self.pace is not None:
-                stale, seq = self.pace.choose(session, stale, seq)
+        now, seq, stale = self.ticks(), seen.newest_seq, list[str]()
+        if seen.stale:
+            with reading(self.house.sessions) as session:
+                known = [name for name in stale_feeds(session) if self.house.catalogue.find(name)]
+                stale = [name for name in known if self.spoilt.get(name, 0.0) <= now]
+                if self.pace is not None:
+                    stale, seq = self.pace.choose(session, stale, seq)
+        elif self.pace is not None:
+            self.pace.holding = False
         # Each worker takes the feeds in an order of its own, those that another is about last, so that several share the work.
         waiting, rendered = sorted(stale, key=lambda _: self.chance()), 0
         while waiting:

@@ -56,7 +56,7 @@ class Held:
     stored: Stored
     sign: int  # what stood in the folder's sign when the file was last looked at
     look_again_at: float  # in ticks
-    ready: dict[tuple[str | None, ...], tuple[Answer, tuple[str, str, int]]] = field(default_factory=dict)
+    ready: dict[Asked, tuple[Answer, tuple[str, str, int]]] = field(default_factory=dict)
 
     def had_by(self, asked: Asked) -> bool:
         """Say whether the asker shows that it had an earlier document."""
@@ -95,17 +95,17 @@ class ByteLayer:
         self._held_bytes = 0
         self._lock = threading.Lock()
 
-    def poll(self, path: str, asked: tuple[str, str | None, str | None, str | None], asker: Callable[[], str]) -> Answer | None:
+    def poll(self, path: str, asked: Asked, asker: Callable[[], str]) -> Answer | None:
         """Answer a request for the document at `path`; None when there is none.
 
-        `asked` has the members of Asked; `asker` says who asks (see meter.py), where that counts.
+        `asker` says who asks (see meter.py), where that counts.
         """
         held = self._held.get(path) or self._find(path)
         if held is None or (held := self._current(path, held)) is None:
             return None
-        given, label = held.ready.get(asked) or _prepare(held, Asked(*asked))
+        given, label = held.ready.get(asked) or _prepare(held, asked)
         if given.body and self.limits is not None:
-            wait = self.limits.wait_seconds(asker(), reader=held.had_by(Asked(*asked)))
+            wait = self.limits.wait_seconds(asker(), reader=held.had_by(asked))
             if wait:
                 return refusal(HTTPStatus.TOO_MANY_REQUESTS, SLOWER, retry_after_seconds=wait, reason=Reason.RATE_LIMITED)
         self.counts[label] = self.counts.get(label, 0) + 1

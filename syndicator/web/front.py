@@ -15,8 +15,9 @@ from types import coroutine
 from typing import IO, TYPE_CHECKING, Any
 
 from syndicator.reasons import Reason
-from syndicator.web.byte_layer import ByteLayer
-from syndicator.web.gateway import Exchange, Reply, Scope, call, client_address, environ_of, passed_on
+from syndicator.web.byte_layer import Asked, ByteLayer
+from syndicator.web.document_answers import Answer
+from syndicator.web.gateway import Exchange, Headers, Reply, Scope, call, client_address, environ_of, passed_on
 from syndicator.web.load import BUSY, NoRoom, Room
 from syndicator.web.meter import asker_of
 from syndicator.web.reception import Reception, Refused
@@ -49,7 +50,7 @@ class Front:
 
     async def __rsgi__(self, scope: Scope, exchange: Exchange) -> None:
         headers = scope.headers
-        asked = (
+        asked = Asked(
             scope.method,
             headers.get("accept-encoding"),
             headers.get("if-none-match"),
@@ -65,40 +66,39 @@ class Front:
             exchange.response_empty(given.status, given.headers)
 
     async def _hand_on(self, scope: Scope, exchange: Exchange) -> None:
+        reply: Reply | Answer
         try:
-            if self._proxies and not passed_on(scope) and "x-forwarded-for" in scope.headers.keys():  # noqa: SIM118
+            if self._proxies and not passed_on(scope) and "x-forwarded-for" in scope.headers:
                 # Else the request would pass for one of our own proxy's.
                 raise Refused(HTTPStatus.BAD_REQUEST, "X-Forwarded-For is no plain text.", Reason.INVALID_REQUEST)
             async with self._reception.body(scope, exchange, self._asker(scope)) as (body, length):
                 reply = await self._work(scope, body, length)
         except Refused as refused:
-            reply = Reply(*refused.answer)
-        except NoRoom:
-            reply = Reply(*BUSY)
+            reply = refused.answer
         if isinstance(reply.body, bytes):
             exchange.response_bytes(reply.status, reply.headers, reply.body)
         else:
-            _send_file(exchange, reply, reply.body)
+            _send_file(exchange, reply.status, reply.headers, reply.body)
 
-    async def _work(self, scope: Scope, body: bytes, length: int | None) -> Reply:
+    async def _work(self, scope: Scope, body: bytes, length: int | None) -> Reply | Answer:
         try:
             work = partial(call, self._app, environ_of(scope, body, length))
             if scope.path in ALWAYS:
                 return await asyncio.get_running_loop().run_in_executor(None, work)
             return await self._room.do(work)
         except NoRoom:
-            raise
+            return BUSY
         except Exception:
             log.exception("answer failed method=%s path=%s", scope.method, scope.path)
-            return Reply(*FAILED)
+            return FAILED
 
     def _asker(self, scope: Scope) -> str:
         return asker_of(client_address(scope), passed_on(scope), self._proxies)
 
 
-def _send_file(exchange: Exchange, reply: Reply, file: IO[bytes]) -> None:
+def _send_file(exchange: Exchange, status: int, headers: Headers, file: IO[bytes]) -> None:
     """Have the server send `file`, which has no name that could be left behind: it opens our descriptor anew."""
-    exchange.response_file(reply.status, reply.headers, f"/dev/fd/{file.fileno()}")
+    exchange.response_file(status, headers, f"/dev/fd/{file.fileno()}")
     asyncio.get_running_loop().call_later(FILE_SECONDS, file.close)
 
 

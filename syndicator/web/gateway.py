@@ -23,6 +23,7 @@ Headers = list[tuple[str, str]]
 class RequestHeaders(Protocol):
     """Names are in lower case; values that are not plain ASCII are not shown."""
 
+    def __contains__(self, key: str) -> bool: ...
     def keys(self) -> list[str]: ...
     def get(self, key: str, default: Any = None) -> Any: ...
     def get_all(self, key: str) -> list[str]: ...
@@ -121,7 +122,7 @@ def call(app: WSGIApplication, environ: WSGIEnvironment) -> Reply:
 
     parts = app(environ, start_response)
     try:
-        if isinstance(parts, list):
+        if told and any(name.lower() == "content-length" for name, _ in told[0][1]):
             return Reply(*told[0], b"".join(parts))
         return _spooled(parts, told)
     finally:
@@ -134,11 +135,9 @@ def _spooled(parts: Iterable[bytes], told: list[tuple[int, Headers]]) -> Reply:
         file = unless_sent.enter_context(SpooledTemporaryFile(max_size=MEMORY_BYTES))
         for part in parts:  # an application may speak only now
             file.write(part)
-        status, headers = told[0]
-        if not any(name.lower() == "content-length" for name, _ in headers):
-            headers = [*headers, ("Content-Length", str(file.tell()))]
+        (status, headers), size = told[0], file.tell()
         file.seek(0)
         if not file._rolled:  # type: ignore[attr-defined]  # the class tells in no other way
             return Reply(status, headers, file.read())
         unless_sent.pop_all()
-    return Reply(status, headers, file)
+    return Reply(status, [*headers, ("Content-Length", str(size))], file)

@@ -13,9 +13,10 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from syndicator.reasons import Reason
-from syndicator.web.refusal import refusal
+from syndicator.web.refusal import RETRY_AFTER_SECONDS, refusal
 
-RETRY_AFTER_SECONDS = 5
+# Few threads: those that want the interpreter at once make each other slow, and polls, which have none.
+RUNNING, WAITING, WAITING_SECONDS = 5, 64, 2.0
 BUSY = refusal(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "More is asked of us than we can do at once; please come back.",
@@ -33,7 +34,7 @@ class NoRoom(Exception):
 class Room:
     """Threads for `running` requests at once; `waiting` more may wait for one, each at most `seconds`. Used on one event loop."""
 
-    def __init__(self, *, running: int, waiting: int, seconds: float) -> None:
+    def __init__(self, *, running: int = RUNNING, waiting: int = WAITING, seconds: float = WAITING_SECONDS) -> None:
         self._threads = ThreadPoolExecutor(running, "application")
         self._free = asyncio.Semaphore(running)
         self._may_wait, self._seconds = waiting, seconds

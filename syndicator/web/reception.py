@@ -16,11 +16,10 @@ from http import HTTPStatus
 from syndicator.reasons import Reason
 from syndicator.web.document_answers import Answer
 from syndicator.web.gateway import Exchange, Scope
-from syndicator.web.refusal import refusal
+from syndicator.web.refusal import RETRY_AFTER_SECONDS, refusal
 
 OF_ALL, OF_ONE = 16, 4  # as many of the largest bodies may be in memory, from everybody and from one address
 SECONDS = 60.0
-RETRY_AFTER_SECONDS = 5
 
 
 class Refused(Exception):
@@ -57,7 +56,7 @@ class Reception:
         """Give the body and its length, None for no body. One that says it is too long is not received, and one that turns out so
         not to its end: the application refuses either by its length, in its own words. Raises Refused.
         """
-        announced, chunked = scope.headers.get("content-length"), "transfer-encoding" in scope.headers.keys()  # noqa: SIM118
+        announced, chunked = scope.headers.get("content-length"), "transfer-encoding" in scope.headers
         length = int(announced) if announced is not None and not chunked else None  # the server let nothing else through
         if length is None and not chunked:
             yield b"", None

@@ -8,6 +8,8 @@ from http import HTTPStatus
 from syndicator.reasons import Reason
 from syndicator.web.document_answers import Answer
 
+RETRY_AFTER_SECONDS = 5  # where there is no room
+
 
 def refusal(
     status: HTTPStatus, detail: str, *, retry_after_seconds: int | None = None, reason: Reason, close: bool = False

@@ -23,9 +23,6 @@ from syndicator.web.poll_limits import PollLimits
 from syndicator.web.polls import PollBook
 from syndicator.web.reception import Reception
 
-# Few threads: those that want the interpreter at once make each other slow, and polls, which have none.
-RUNNING, WAITING, WAITING_SECONDS = 5, 64, 2.0
-
 
 def make_application() -> Front:
     """Read the settings and build the application, with the front before it."""
@@ -39,9 +36,8 @@ def make_application() -> Front:
     house: House = app.extensions["house"]
     public = frozenset(feed.name for feed in house.catalogue if feed.public)
     layer = ByteLayer(public_folder(config.data_dir), poll_limits(config), book.public, public)
-    room = Room(running=RUNNING, waiting=WAITING, seconds=WAITING_SECONDS)
     gc.freeze()  # what is loaded stays; to look through it again held polls up for a tenth of a second, now and then
-    return Front(app.wsgi_app, layer, room, Reception(config.server.max_body_bytes), config.server.trusted_proxies)
+    return Front(app.wsgi_app, layer, Room(), Reception(config.server.max_body_bytes), config.server.trusted_proxies)
 
 
 def poll_limits(config: Config) -> PollLimits | None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -46,17 +46,14 @@ def main() -> int:
         house = scene.furnish(asked.owed)
         url = scene.serve()
         came: Counter[str] = Counter()
-        seen: list[Held] = []
-        parts: list[dict[str, float]] = []
+        seen: list[dict[str, Held]] = []
         began, pause = time.monotonic(), 60 / asked.stories
         for number in range(int(asked.minutes * asked.stories)):
             publish(house, f"story-{number}")
             time.sleep(max(0.0, began + (number + 1) * pause - time.monotonic()))
             with urllib.request.urlopen(f"{url}/feeds/latest.rss") as answer:
                 answer.read()
-            processes = tree(scene.workers[0].pid)
-            seen.append(held(processes))
-            parts.append(_by_part(processes))
+            seen.append(_by_part(tree(scene.workers[0].pid)))
             batch, receiver.received = receiver.received, []
             came.update(request.headers["webhook-id"] for request in batch)
         wait_until_settled(house)
@@ -65,21 +62,28 @@ def main() -> int:
         with house.sessions() as session:
             rows = session.execute(select(Subscription.public_id, Delivery.event_seq).join(Delivery.subscription))
             promised = {delivery_uid(public_id, seq) for public_id, seq in rows}
-    warm = len(seen) // 10
-    for part in sorted(parts[-1]):
-        mib = [sum(each.get(part, 0.0) for each in some) / len(some) for some in _ends(parts[warm:])]
-        print(f"{part:12} {mib[0]:6.1f} → {mib[1]:6.1f} MiB")
-    return _told(seen[warm:], len(promised), len(promised - came.keys()), sum(came.values()) - len(came))
+    warm = seen[len(seen) // 10 :]
+    for part in sorted(warm[-1]):
+        before, after = (statistics.median(each[part].mib for each in some if part in each) for some in _ends(warm))
+        print(f"{part:12} {before:6.1f} → {after:6.1f} MiB")
+    return _told(
+        [_sum(each.values()) for each in warm], len(promised), len(promised - came.keys()), sum(came.values()) - len(came)
+    )
 
 
-def _by_part(pids: Sequence[int]) -> dict[str, float]:
-    """Return what memory the processes of each command hold together."""
-    mib: dict[str, float] = {}
+def _by_part(pids: Sequence[int]) -> dict[str, Held]:
+    """Return what the processes of each command hold together."""
+    parts: dict[str, list[Held]] = {}
     for pid in pids:
         with suppress(OSError):  # it has ended
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            mib[command[-2].decode()] = mib.get(command[-2].decode(), 0.0) + held([pid]).mib
-    return mib
+            parts.setdefault(command[-2].decode(), []).append(held([pid]))
+    return {part: _sum(each) for part, each in parts.items()}
+
+
+def _sum(each: Iterable[Held]) -> Held:
+    mib, descriptors, threads = map(sum, zip(*each, strict=True))
+    return Held(mib, descriptors, threads)
 
 
 def _ends(seen: Sequence[Sample]) -> tuple[Sequence[Sample], Sequence[Sample]]:

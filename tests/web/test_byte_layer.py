@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response
 
 from syndicator.documents import Document, read_document, remove_document, write_document
 from syndicator.web import byte_layer
-from syndicator.web.byte_layer import LOOK_SECONDS, ByteLayer
+from syndicator.web.byte_layer import LOOK_SECONDS, Asked, ByteLayer
 from syndicator.web.document_answers import answer
 from tests.polled import polled
 
@@ -161,7 +161,7 @@ def test_no_path_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactor
     write_document(folder, "latest.rss", DOCUMENT)
     (folder / "public").mkdir(exist_ok=True)
     layer = ByteLayer(folder / "public")
-    assert layer.poll(path, ("GET", None, None, None), lambda: "") is None
+    assert layer.poll(path, Asked("GET", None, None, None), lambda: "") is None
 
 
 def test_the_query_and_the_host_change_nothing(layer: ByteLayer) -> None:

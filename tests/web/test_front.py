@@ -225,7 +225,9 @@ def test_work_under_way_is_finished_before_the_process_ends_and_who_watches_is_a
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         own_server.folder.joinpath("begun").read_text()
         assert own_server.ask("/healthz")[0] == 201
-        assert own_server.ask("/")[0] == 503
+        refused = own_server.sent(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").lower().split(b"\r\n")
+        assert refused[0] == b"http/1.1 503 service unavailable"
+        assert {b"retry-after: 5", b"cache-control: no-store"} <= set(refused)
         own_server.process.terminate()
         own_server.folder.joinpath("end").write_text("now")
         assert b"HTTP/1.1 201" in b"".join(iter(lambda: connection.recv(65_536), b""))

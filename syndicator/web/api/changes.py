@@ -22,7 +22,7 @@ from syndicator.web.api.blueprint import api
 from syndicator.web.api.contract import LARGEST_NUMBER, Answer, Moment, Query, endpoint
 from syndicator.web.identity import forget_caller, require, the_house
 
-SEATS = 2  # of the requests that a web process has room for (web/rsgi.py)
+SEATS = 2  # of the requests that a web process has room for (web/load.py)
 LOOK_EVERY_SECONDS = 0.5
 MOST_SECONDS = 25
 
